@@ -24,6 +24,7 @@ const FULL: Effort = Effort { repetitions: 11, sample: Duration::from_millis(100
 const QUICK: Effort = Effort { repetitions: 7, sample: Duration::from_millis(20) };
 
 fn plan() -> Plan {
+    use flows::dynamic::{bytes_copy, bytes_endpoints_copy};
     use flows::*;
     use ping_pong::{bare_cache_line, bare_futex, endpoints, queue};
     let mut plan = Plan::new();
@@ -55,6 +56,11 @@ fn plan() -> Plan {
             (endpoints_batch::<1>(), None),
         ],
     );
+    // The first is what the second is compared with: no more than a tenth slower.
+    let by_lock = vec![(copy::<8>(), None), (bytes_copy::<8>(), Some(0.9))];
+    plan.group("by bytes, 64 B", (1, 1), Pinned, Unit::MillionsPerSecond, by_lock);
+    let by_endpoints = vec![(endpoints_copy::<8>(), None), (bytes_endpoints_copy::<8>(), Some(0.9))];
+    plan.group("by bytes and endpoints, 64 B", (1, 1), Pinned, Unit::MillionsPerSecond, by_endpoints);
     for (title, sides) in [("2x2, 64 B", 2), ("4x4, 64 B", 4)] {
         let contestants = vec![(baseline::<8>(), None), (copy::<8>(), None), (batch::<8>(), None)];
         plan.group(title, (sides, sides), Free, Unit::MillionsPerSecond, contestants);

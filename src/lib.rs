@@ -50,7 +50,7 @@
 //! | what every reader must see: prices, frames, sensor values | [`Topic<T>`](Topic): [below](#topics) |
 //! | `String`, `Vec`, maps: anything that serde can encode | [`ObjectQueue<T>`](ObjectQueue) |
 //! | tasks for worker processes | [`Pool`] |
-//! | a value, a lock, a signal | [`sync`]: `Value`, `Mutex`, `Event`, `Semaphore`, ... |
+//! | a value, a lock, a signal | [`sync`]: `Value`, `Mutex`, `Lock`, `Event`, `Semaphore`, `Condvar`, ... |
 //!
 //! On a queue, [`get`](Queue::get) takes a message at most once, and [`lease`](Queue::lease) at
 //! least once: the message comes back if its holder is killed before it is done with it.

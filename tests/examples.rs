@@ -345,6 +345,19 @@ fn market_data_loses_nothing_to_the_death_of_a_logger() {
 
 #[cfg(feature = "derive")]
 #[test]
+fn a_program_without_the_struct_prints_its_fields() {
+    let ended = run("dynamic", &[]);
+    let expected = [
+        "trade/1 (16 bytes): {price@0: f64, volume@8: u32, venue@12: [u8; 4]}",
+        "price = 9.5, volume = 100, venue = XETR",
+        "price = 9.75, volume = 20, venue = XETR",
+        "price = 9.25, volume = 3, venue = XETR",
+    ];
+    assert_eq!(ended.assert_success().lines().collect::<Vec<_>>(), expected);
+}
+
+#[cfg(feature = "derive")]
+#[test]
 fn frames_are_read_in_place_and_by_a_slow_preview() {
     let ended = run("frames", &[]);
     let out = ended.assert_success();

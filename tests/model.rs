@@ -5,7 +5,7 @@ mod support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use shmq::{GetError, Lease, Loan, PutError, Queue};
+use shmq::{GetError, Lease, Loan, PutError, Queue, View};
 use std::collections::VecDeque;
 
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ enum Operation {
     Lease,
     Release(usize),
     GiveBack(usize),
+    IntoView(usize),
+    DropView(usize),
     Close,
 }
 
@@ -36,6 +38,8 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         5 => Just(Operation::Lease),
         5 => (0usize..8).prop_map(Operation::Release),
         3 => (0usize..8).prop_map(Operation::GiveBack),
+        3 => (0usize..8).prop_map(Operation::IntoView),
+        3 => (0usize..8).prop_map(Operation::DropView),
     ];
     (vec(operation, 0..120), 0usize..400).prop_map(|(mut operations, close_at)| {
         // Few sequences close the queue, each at a random place.
@@ -53,6 +57,7 @@ enum State {
     Ready,
     Leased,
     Returned,
+    Viewed,
     Done,
 }
 
@@ -194,6 +199,7 @@ fn run_sized(capacity: usize, operations: Vec<Operation>) {
     let mut model = Model::new(capacity);
     let mut loans: Vec<(u64, Loan<'_, u32>)> = Vec::new();
     let mut leases: Vec<(u64, Lease<'_, u32>)> = Vec::new();
+    let mut views: Vec<(u64, View<'_, u32>)> = Vec::new();
     let mut value = 0;
     for operation in operations {
         value += 1;
@@ -279,6 +285,18 @@ fn run_sized(capacity: usize, operations: Vec<Operation>) {
                     model.set(number, State::Returned);
                 }
             }
+            Operation::IntoView(which) => {
+                if let Some((number, lease)) = pick(&mut leases, which) {
+                    views.push((number, lease.into_view().unwrap()));
+                    model.set(number, State::Viewed);
+                }
+            }
+            Operation::DropView(which) => {
+                if let Some((number, view)) = pick(&mut views, which) {
+                    drop(view);
+                    model.set(number, State::Done);
+                }
+            }
             Operation::Close => {
                 queue.close();
                 model.closed = true;
@@ -289,6 +307,7 @@ fn run_sized(capacity: usize, operations: Vec<Operation>) {
         assert_eq!((queue.capacity(), queue.is_closed()), (capacity, model.closed));
         assert_eq!(queue.is_full(), model.is_full(), "{state}");
         leases.iter().for_each(|(number, lease)| assert_eq!(**lease, *model.message(*number)));
+        views.iter().for_each(|(number, view)| assert_eq!(**view, *model.message(*number)));
     }
 }
 
@@ -301,6 +320,7 @@ fn run_slices(capacity: usize, operations: Vec<Operation>, lengths: Vec<usize>) 
     let mut model: Model<Vec<u8>> = Model::new(capacity);
     let mut loans: Vec<(u64, Loan<'_, [u8]>)> = Vec::new();
     let mut leases: Vec<(u64, Lease<'_, [u8]>)> = Vec::new();
+    let mut views: Vec<(u64, View<'_, [u8]>)> = Vec::new();
     let mut lengths = lengths.into_iter().cycle();
     let mut tag = 0;
     let mut buffer = [0; LONGEST];
@@ -378,6 +398,18 @@ fn run_slices(capacity: usize, operations: Vec<Operation>, lengths: Vec<usize>) 
                     model.set(number, State::Returned);
                 }
             }
+            Operation::IntoView(which) => {
+                if let Some((number, lease)) = pick(&mut leases, which) {
+                    views.push((number, lease.into_view().unwrap()));
+                    model.set(number, State::Viewed);
+                }
+            }
+            Operation::DropView(which) => {
+                if let Some((number, view)) = pick(&mut views, which) {
+                    drop(view);
+                    model.set(number, State::Done);
+                }
+            }
             Operation::Close => {
                 queue.close();
                 model.closed = true;
@@ -388,6 +420,9 @@ fn run_slices(capacity: usize, operations: Vec<Operation>, lengths: Vec<usize>) 
         assert_eq!((queue.capacity(), queue.is_full(), queue.is_closed()), (capacity, model.is_full(), model.closed), "{state}");
         for (number, lease) in &leases {
             assert_eq!(lease[..], model.message(*number)[..], "{state}");
+        }
+        for (number, view) in &views {
+            assert_eq!(view[..], model.message(*number)[..], "{state}");
         }
     }
 }

@@ -6,6 +6,8 @@
 //! stack.
 #![allow(dead_code)] // each bench is a crate of its own and uses a part of this
 
+pub mod dynamic;
+
 use crate::{
     baseline::Baseline,
     forked::{Case, Host, Seat},

@@ -50,7 +50,7 @@ pub fn queue(row: &Row, rates: Option<&Rates>) -> Value {
 }
 
 /// Fields of a queue that are `null` if its segment could not be read.
-const NULL_IF_UNREADABLE: [&str; 32] = [
+const NULL_IF_UNREADABLE: [&str; 33] = [
     "mode",
     "kind",
     "type",
@@ -61,6 +61,7 @@ const NULL_IF_UNREADABLE: [&str; 32] = [
     "capacity",
     "capacity_bytes",
     "max_message_bytes",
+    "max_spilled_bytes",
     "segment_bytes",
     "max_participants",
     "max_deliveries",
@@ -117,6 +118,7 @@ fn about_value(about: &About) -> Value {
         "capacity": about.capacity,
         "capacity_bytes": about.capacity_bytes,
         "max_message_bytes": about.max_message_bytes,
+        "max_spilled_bytes": about.max_spilled_bytes,
         "segment_bytes": about.segment_bytes,
         "max_participants": about.max_participants,
         "max_deliveries": about.max_deliveries,
@@ -232,6 +234,8 @@ fn stats(stats: &Stats) -> Value {
         "blocked_put_s": stats.blocked_put_time.as_secs_f64(),
         "blocked_get_s": stats.blocked_get_time.as_secs_f64(),
         "refused_puts": stats.refused_puts,
+        "spilled": stats.spilled,
+        "spilled_bytes": stats.spilled_bytes,
         "put_timeouts": stats.put_timeouts,
         "get_timeouts": stats.get_timeouts,
         "wakes": stats.wakes,

@@ -37,6 +37,7 @@ pub fn hold_word(hold: Hold) -> &'static str {
         Hold::Consumer => "consumer",
         Hold::Publisher => "publisher",
         Hold::Sample => "sample",
+        Hold::Lock => "lock",
         _ => "other",
     }
 }

@@ -3,6 +3,7 @@
 use super::Attached;
 use std::fmt;
 use std::ops::Deref;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// Keeps an attachment for a guard that borrows no handle of it (withdraw, Invariant 3).
@@ -12,6 +13,23 @@ impl<A: Attached> Keeper<A> {
     pub fn over(attached: Arc<A>) -> Keeper<A> {
         attached.attachment().note_owned_guard();
         Keeper(attached)
+    }
+}
+
+impl<A: Attached> Keeper<A> {
+    /// For [`from_raw`](Self::from_raw): without that, it keeps the attachment for ever.
+    pub fn into_raw(self) -> NonNull<A> {
+        let attached = Arc::as_ptr(&self.0).cast_mut();
+        std::mem::forget(self);
+        // SAFETY: an `Arc` points to something.
+        unsafe { NonNull::new_unchecked(attached) }
+    }
+
+    /// # Safety
+    /// The pointer is that of an [`into_raw`](Self::into_raw), and is taken back once.
+    pub unsafe fn from_raw(attached: NonNull<A>) -> Keeper<A> {
+        // SAFETY: the reference of the `Arc` that was forgotten there, taken back once (the caller).
+        Keeper(unsafe { Arc::from_raw(attached.as_ptr()) })
     }
 }
 

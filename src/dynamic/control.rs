@@ -65,8 +65,9 @@ impl DynQueue {
         self.bytes.capacity_bytes()
     }
 
-    /// Bytes of the largest message: of a value, its size; otherwise about half of
-    /// [`capacity_bytes`](Self::capacity_bytes).
+    /// Bytes of the largest message that lies in the ring: of a value, its size; otherwise about
+    /// half of [`capacity_bytes`](Self::capacity_bytes). Larger encoded objects go into files of
+    /// their own, as those of an `ObjectQueue` do.
     ///
     /// ```
     /// let queue = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;

@@ -4,7 +4,7 @@ use super::{DynLoan, MessageLayout};
 use crate::error::{GetError, PutError};
 use crate::queue::guard::{AckLease, Lease, LeaseMut, Leased};
 use crate::queue::{Consumer, Producer, loan_of};
-use crate::raw::{BY_OWNER, LeasedRecord, ToOne};
+use crate::raw::{BY_OWNER, LeasedRecord, MessageId, ToOne};
 use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
@@ -43,7 +43,6 @@ pub struct DynConsumer {
 
 impl DynProducer {
     /// For waits, which move no message (`mod.rs`, Invariant 1).
-    #[cfg(feature = "async")]
     pub(crate) fn bytes(&self) -> &Producer<[u8]> {
         &self.bytes
     }
@@ -167,7 +166,7 @@ impl DynProducer {
     #[inline(always)]
     fn loan_by(&self, len: usize, wait: Wait) -> Result<DynLoan<'_>, PutError> {
         let (raw, owner) = self.bytes.parts();
-        Ok(DynLoan::new(loan_of(raw, raw.claim_bytes_owned(owner, len, wait)?, len), raw))
+        Ok(DynLoan::new(loan_of(raw, raw.claim_bytes_owned(owner, len, wait)?, len)))
     }
 }
 
@@ -250,6 +249,26 @@ impl DynConsumer {
         |self, wait, buffer: &mut [u8]| -> Result<usize, GetError> {
             let (raw, owner) = self.bytes.parts();
             raw.get_bytes_into_owned(owner, buffer, wait)
+        }
+    }
+
+    blocking_forms! {
+        /// As [`DynQueue::get_with_id`](crate::DynQueue::get_with_id).
+        ///
+        /// # Errors
+        /// As there.
+        ///
+        /// ```
+        /// let queue = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;
+        /// queue.put(&[7; 8])?;
+        /// let (bytes, id) = queue.consumer()?.get_with_id()?;
+        /// assert_eq!((bytes, queue.is_done(id)), (vec![7; 8], shmq::Fate::Done));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_with_id, try_get_with_id, get_with_id_timeout, get_with_id_deadline, none: "Empty",
+        |self, wait| -> Result<(Vec<u8>, MessageId), GetError> {
+            let (raw, owner) = self.bytes.parts();
+            raw.get_vec_with_id::<BY_OWNER, u8>(raw.check(owner)?, wait)
         }
     }
 

@@ -2,7 +2,6 @@
 
 use crate::error::PutError;
 use crate::queue::guard::Loan;
-use crate::raw::RawQueue;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
@@ -23,13 +22,12 @@ use std::ops::{Deref, DerefMut};
 #[must_use = "dropping aborts the message"]
 pub struct DynLoan<'q> {
     loan: Loan<'q, [u8]>,
-    raw: &'q RawQueue,
 }
 
 impl<'q> DynLoan<'q> {
     #[inline]
-    pub(super) fn new(loan: Loan<'q, [u8]>, raw: &'q RawQueue) -> DynLoan<'q> {
-        DynLoan { loan, raw }
+    pub(super) fn new(loan: Loan<'q, [u8]>) -> DynLoan<'q> {
+        DynLoan { loan }
     }
 
     /// Makes it a message, which getters see from now on.
@@ -66,7 +64,7 @@ impl<'q> DynLoan<'q> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
-        self.raw.check_length(len)?;
+        self.loan.raw().check_length(len)?;
         match self.loan.len() {
             max if len > max => Err(PutError::TooLarge { len, max }),
             _ => self.loan.commit_len(len),

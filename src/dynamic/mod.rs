@@ -12,6 +12,7 @@
 //! | `mod.rs` | [`DynQueue`]: creating and opening |
 //! | `verbs.rs` | its verbs |
 //! | `loan.rs` | [`DynLoan`]: a message that is written in place |
+//! | `owned.rs` | loans that keep the segment attached, and leaving for certain |
 //! | `endpoint.rs` | [`DynProducer`] and [`DynConsumer`] |
 //! | `role.rs` | [`DynSender`] and [`DynReceiver`] |
 //! | `control.rs` | counting, closing, recovering, joining |
@@ -28,6 +29,7 @@ mod control;
 mod endpoint;
 mod layout;
 mod loan;
+mod owned;
 mod role;
 mod sources;
 mod topic;

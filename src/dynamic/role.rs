@@ -4,7 +4,7 @@ use super::{DynLoan, MessageLayout};
 use crate::error::{GetError, PutError};
 use crate::queue::guard::{AckLease, Lease, LeaseMut, Leased};
 use crate::queue::{Receiver, Sender, loan_of};
-use crate::raw::{BY_LOCK, LeasedRecord, ToOne};
+use crate::raw::{BY_LOCK, LeasedRecord, MessageId, ToOne};
 use crate::wait::{Stop, Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +50,6 @@ pub struct DynReceiver {
 
 impl DynSender {
     /// For waits, which move no message (`mod.rs`, Invariant 1).
-    #[cfg(feature = "async")]
     pub(crate) fn bytes(&self) -> &Sender<[u8]> {
         &self.bytes
     }
@@ -168,7 +167,7 @@ impl DynSender {
     #[inline(always)]
     fn loan_by(&self, len: usize, wait: Wait) -> Result<DynLoan<'_>, PutError> {
         let (raw, me) = self.bytes.used()?;
-        Ok(DynLoan::new(loan_of(raw, raw.claim_bytes(Some(me), len, wait)?, len), raw))
+        Ok(DynLoan::new(loan_of(raw, raw.claim_bytes(Some(me), len, wait)?, len)))
     }
 }
 
@@ -253,6 +252,26 @@ impl DynReceiver {
         |self, wait, buffer: &mut [u8]| -> Result<usize, GetError> {
             let (raw, me) = self.bytes.used()?;
             raw.get_bytes_into::<BY_LOCK>(me, buffer, wait)
+        }
+    }
+
+    blocking_forms! {
+        /// As [`DynQueue::get_with_id`](crate::DynQueue::get_with_id).
+        ///
+        /// # Errors
+        /// As there.
+        ///
+        /// ```
+        /// let queue = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;
+        /// queue.put(&[7; 8])?;
+        /// let (bytes, id) = queue.receiver().get_with_id()?;
+        /// assert_eq!((bytes, queue.is_done(id)), (vec![7; 8], shmq::Fate::Done));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_with_id, try_get_with_id, get_with_id_timeout, get_with_id_deadline, none: "Empty",
+        |self, wait| -> Result<(Vec<u8>, MessageId), GetError> {
+            let (raw, me) = self.bytes.used()?;
+            raw.get_vec_with_id::<BY_LOCK, u8>(me, wait)
         }
     }
 

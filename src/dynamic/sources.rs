@@ -163,6 +163,8 @@ impl<'q> IntoIterator for &'q DynReceiver {
     }
 }
 
+impl Sealed for DynProducer {}
+
 impl Sealed for DynSender {}
 
 impl Accepts<[u8]> for DynQueue {

@@ -4,7 +4,7 @@ use super::{DynLoan, DynQueue};
 use crate::error::{GetError, PutError};
 use crate::queue::guard::{AckLease, Lease, LeaseMut, Leased};
 use crate::queue::loan_of;
-use crate::raw::{BY_LOCK, LeasedRecord, ToOne};
+use crate::raw::{BY_LOCK, Fate, LeasedRecord, MessageId, ToOne};
 use crate::wait::{Wait, blocking_forms};
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ impl DynQueue {
     #[inline(always)]
     fn loan_by(&self, len: usize, wait: Wait) -> Result<DynLoan<'_>, PutError> {
         let raw = self.raw();
-        Ok(DynLoan::new(loan_of(raw, raw.claim_bytes(None, len, wait)?, len), raw))
+        Ok(DynLoan::new(loan_of(raw, raw.claim_bytes(None, len, wait)?, len)))
     }
 
     blocking_forms! {
@@ -141,10 +141,7 @@ impl DynQueue {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         get_into, try_get_into, get_into_timeout, get_into_deadline, none: "Empty",
-        |self, wait, buffer: &mut [u8]| -> Result<usize, GetError> {
-            let raw = self.raw();
-            raw.get_bytes_into::<BY_LOCK>(raw.me_in_both_roles()?, buffer, wait)
-        }
+        |self, wait, buffer: &mut [u8]| -> Result<usize, GetError> { self.raw().get_bytes_in_both_roles(buffer, wait) }
     }
 
     blocking_forms! {
@@ -169,6 +166,44 @@ impl DynQueue {
             let raw = self.raw();
             raw.get_row::<BY_LOCK>(raw.me_in_both_roles()?, buffer, wait)
         }
+    }
+
+    blocking_forms! {
+        /// Takes one message by copy, and its [`MessageId`](crate::MessageId). As
+        /// [`Queue::get_with_id`](crate::Queue::get_with_id).
+        ///
+        /// # Errors
+        /// As [`get`](Self::get).
+        ///
+        /// ```
+        /// let queue = shmq::DynQueue::new(shmq::MessageLayout::value(5, 1)?, 4)?;
+        /// queue.put(b"hello")?;
+        /// let (bytes, id) = queue.get_with_id()?;
+        /// assert_eq!((bytes, queue.is_done(id)), (b"hello".to_vec(), shmq::Fate::Done));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        get_with_id, try_get_with_id, get_with_id_timeout, get_with_id_deadline, none: "Empty",
+        |self, wait| -> Result<(Vec<u8>, MessageId), GetError> {
+            let raw = self.raw();
+            raw.get_vec_with_id::<BY_LOCK, u8>(raw.me_in_both_roles()?, wait)
+        }
+    }
+
+    /// What became of a message. As [`Queue::is_done`](crate::Queue::is_done).
+    ///
+    /// ```
+    /// let queue = shmq::DynQueue::new(shmq::MessageLayout::value(5, 1)?, 4)?;
+    /// queue.put(b"hello")?;
+    /// let lease = queue.lease()?;
+    /// let id = lease.id();
+    /// assert_eq!(queue.is_done(id), shmq::Fate::Pending);
+    /// drop(lease);
+    /// assert_eq!(queue.is_done(id), shmq::Fate::Done);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_done(&self, id: MessageId) -> Fate {
+        self.bytes.is_done(id)
     }
 
     #[inline(always)]

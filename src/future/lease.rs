@@ -2,6 +2,7 @@
 
 use super::messages::Owned;
 use super::{ONE_AS_OWNER, ONE_BY_LOCK, poll_queue};
+use crate::dynamic::{DynConsumer, DynQueue, DynReceiver};
 use crate::error::GetError;
 use crate::message::Plain;
 #[cfg(feature = "object")]
@@ -231,6 +232,18 @@ leases_of! {
 leases_of! {
     [T: ?Sized + Plain] Receiver<T>, [] self,
     "let queue = shmq::Queue::<u64>::new(4)?;\nqueue.put(&1)?;\nlet handle = queue.receiver();"
+}
+leases_of! {
+    [] DynQueue, [] self,
+    "let handle = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;\nhandle.put(&[1; 8])?;"
+}
+leases_of! {
+    [] DynConsumer, [mut] self,
+    "let queue = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;\nqueue.put(&[1; 8])?;\n# #[allow(unused_mut)]\nlet mut handle = queue.consumer()?;"
+}
+leases_of! {
+    [] DynReceiver, [] self,
+    "let queue = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;\nqueue.put(&[1; 8])?;\nlet handle = queue.receiver();"
 }
 #[cfg(feature = "object")]
 leases_of! {

@@ -27,8 +27,11 @@ pub struct About {
     pub capacity: Option<u64>,
     /// Size of the ring.
     pub capacity_bytes: u64,
-    /// Largest message.
+    /// Largest message that the ring can hold.
     pub max_message_bytes: u64,
+    /// Bytes that larger ones may take, in files of their own; 0: none may. See
+    /// [`max_spilled_bytes`](crate::QueueBuilder::max_spilled_bytes).
+    pub max_spilled_bytes: u64,
     /// Size of the whole segment.
     pub segment_bytes: u64,
     /// Processes that may be attached at once.

@@ -9,7 +9,8 @@ use crate::os::now_ns;
 use crate::raw::Stats;
 use crate::ring::{Memory, Owner};
 use crate::shm::id::{GENERATION_LOW_MASK, Id};
-use crate::shm::layout::{Entry, role};
+use crate::shm::kind::Kind;
+use crate::shm::layout::{Entry, LockWords, role};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 impl Inspector {
@@ -146,17 +147,19 @@ impl Inspector {
 
     /// The holders of locks and endpoints.
     fn sides(&self, participants: &[Participant]) -> Vec<Holding> {
-        if !self.kind().has_ring() {
-            return Vec::new();
-        }
         let producer = if self.kind().is_topic() { Hold::Publisher } else { Hold::Producer };
         let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
-        let words = [
-            (Hold::PutLock, put.lock.load(Relaxed) >> 1),
-            (Hold::GetLock, get.lock.load(Relaxed) >> 1),
-            (producer, put.owner.load(Relaxed)),
-            (Hold::Consumer, get.owner.load(Relaxed)),
-        ];
+        let words = match self.kind() {
+            kind if kind.has_ring() => vec![
+                (Hold::PutLock, put.lock.load(Relaxed) >> 1),
+                (Hold::GetLock, get.lock.load(Relaxed) >> 1),
+                (producer, put.owner.load(Relaxed)),
+                (Hold::Consumer, get.owner.load(Relaxed)),
+            ],
+            Kind::Mutex | Kind::Array => vec![(Hold::Lock, put.lock.load(Relaxed) >> 1)],
+            Kind::Lock | Kind::ReentrantLock => vec![(Hold::Lock, self.holder_of_lock())],
+            _ => return Vec::new(),
+        };
         let holding = |(what, bits)| {
             let id = Id::from_bits(bits)?;
             let entry = self.view.entries().get(id.entry() as usize);
@@ -178,6 +181,14 @@ impl Inspector {
             })
         };
         words.into_iter().filter_map(holding).collect()
+    }
+
+    /// The id in the words of a lock without data.
+    fn holder_of_lock(&self) -> u32 {
+        // SAFETY: the cell of such a segment begins with these words, which are atomics and lie inside
+        // the view's mapping (view, Invariant 1).
+        let words = unsafe { self.view.cells().cast::<LockWords>().as_ref() };
+        (words.hold.load(Relaxed) >> 32) as u32
     }
 
     /// The owner of a record (0 if unknown), and whether it is alive.

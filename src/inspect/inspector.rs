@@ -63,6 +63,7 @@ impl Inspector {
             capacity: (geometry.capacity != u64::MAX).then_some(geometry.capacity),
             capacity_bytes: geometry.ring_bytes(),
             max_message_bytes: geometry.max_message_bytes(),
+            max_spilled_bytes: info.max_spilled_bytes,
             segment_bytes: self.view.bytes(),
             max_participants: info.max_participants,
             max_deliveries: info.max_deliveries,

@@ -39,7 +39,7 @@ mod topic;
 pub use crate::shm::segment::{Owners, Predecessor, Removal, WhyReplaced};
 pub use about::{About, Kind};
 pub use inspector::Inspector;
-pub use list::{Found, list, nameless};
+pub use list::{Found, Remains, list, nameless, remains, remove_remains};
 pub use operator::{Operator, remove_stale, remove_stale_of, unlink_of};
 pub use peek::Peeked;
 pub use process::ProcessState;

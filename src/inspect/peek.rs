@@ -3,9 +3,10 @@
 use super::inspector::Inspector;
 use crate::atomic::{Ordering, fence};
 use crate::message::copy::{copy_out, load_words};
-use crate::raw::Mapped;
+use crate::raw::{DESCRIPTOR_BYTES, Mapped, descriptor_of};
 use crate::ring::topic::{TopicRing, Walked};
-use crate::ring::{Memory, State};
+use crate::ring::{Header, Memory, State};
+use crate::shm::geometry::CellIndex;
 use std::collections::VecDeque;
 
 /// Walks of a topic that reclaim may overtake, before there is nothing to show.
@@ -47,6 +48,10 @@ impl Inspector {
                 Some(State::Ready) if at >= head => &mut ready,
                 _ => return true,
             };
+            if header.is_spilled() && list.len() < max_messages {
+                list.extend(self.peek_spilled(at, cell, header, max_bytes));
+                return true;
+            }
             let length = header.length() as u64;
             if length > ring.geometry.max_message_bytes() || list.len() >= max_messages {
                 return list.len() < max_messages;
@@ -66,6 +71,19 @@ impl Inspector {
         came_back.extend(ready);
         came_back.truncate(max_messages);
         came_back
+    }
+
+    /// The first bytes of an object in a file of its own. `None`: it was taken meanwhile, or is lost.
+    fn peek_spilled(&self, at: u64, cell: CellIndex, header: Header, max_bytes: usize) -> Option<Peeked> {
+        let ring = &self.ring;
+        if header.length() as usize != DESCRIPTOR_BYTES {
+            return None;
+        }
+        // The walk has checked that a record of that length lies in the ring. What is no descriptor,
+        // or is overwritten meanwhile, does not match its check.
+        let length = descriptor_of(&ring.memory, cell, self.view.info().nonce, at)?;
+        let bytes = self.view.read_spilled(at, max_bytes.min(usize::try_from(length).unwrap_or(usize::MAX))).ok()?;
+        Some(Peeked { bytes, length, deliveries: header.deliveries() })
     }
 
     fn peek_topic(&self, max_messages: usize, max_bytes: usize) -> Vec<Peeked> {

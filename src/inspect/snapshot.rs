@@ -100,6 +100,9 @@ pub enum Hold {
     /// A message of a topic being read in place, as a [`Sample`](crate::Sample): publishers wait
     /// for its subscriber, also once it was evicted.
     Sample,
+    /// A [`Mutex`](crate::sync::Mutex), an [`Array`](crate::sync::Array), a
+    /// [`Lock`](crate::sync::Lock) or a [`ReentrantLock`](crate::sync::ReentrantLock).
+    Lock,
 }
 
 /// Something that a process holds.

@@ -202,16 +202,25 @@ impl DeadLetters {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         lease, try_lease, lease_timeout, lease_deadline, none: "Empty",
-        |self, wait| -> Result<LetterLease<'_>, GetError> {
-            let lease = self.bytes.lease_for(wait)?;
-            match DeadLetter::read(&lease.copied()) {
-                Some(letter) => Ok(LetterLease { letter, lease }),
-                None => {
-                    lease.release();
-                    Err(GetError::Invalid)
-                }
-            }
-        }
+        |self, wait| -> Result<LetterLease<'_>, GetError> { LetterLease::read(self.bytes.lease_for(wait)?) }
+    }
+
+    blocking_forms! {
+        /// Leases one letter by a lease that keeps the queue attached by itself, and so may outlive
+        /// this handle; otherwise as [`lease`](Self::lease).
+        ///
+        /// # Errors
+        /// As [`lease`](Self::lease).
+        ///
+        /// ```
+        /// # let name = format!("doc-letters-lease-owned-{}", std::process::id());
+        /// let letters = shmq::DeadLetters::create(&name, 4096)?;
+        /// assert!(letters.try_lease_owned().unwrap_err().is_empty());
+        /// # shmq::DeadLetters::unlink(&name)?;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lease_owned, try_lease_owned, lease_owned_timeout, lease_owned_deadline, none: "Empty",
+        |self, wait| -> Result<LetterLease<'static>, GetError> { LetterLease::read(self.bytes.lease_owned_for(wait)?) }
     }
 
     /// Puts a letter back unchanged, the time at which it was given up included.
@@ -404,7 +413,17 @@ pub struct LetterLease<'q> {
     lease: Lease<'q, [u8]>,
 }
 
-impl LetterLease<'_> {
+impl<'q> LetterLease<'q> {
+    fn read(lease: Lease<'q, [u8]>) -> Result<LetterLease<'q>, GetError> {
+        match DeadLetter::read(&lease.copied()) {
+            Some(letter) => Ok(LetterLease { letter, lease }),
+            None => {
+                lease.release();
+                Err(GetError::Invalid)
+            }
+        }
+    }
+
     /// Ends the lease and keeps the letter; it is done.
     ///
     /// ```

@@ -51,6 +51,12 @@ where
             // volatile keeps the loads narrow.
             unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
         }
+    } else if !T::IS_SIZED && length == WORDWISE_BYTES && from.addr() % 8 == 0 {
+        // A slice as long as a cache line, word by word for the same reason.
+        for word in 0..WORDWISE_BYTES / 8 {
+            // SAFETY: within the message, and its words are aligned.
+            unsafe { to.cast::<u64>().add(word).write(from.cast::<u64>().add(word).read_volatile()) };
+        }
     } else {
         // SAFETY: the caller passes room for the message at `to`, in a record that only this call
         // writes, so the two do not overlap.
@@ -89,6 +95,22 @@ pub(crate) unsafe fn copy_out(from: *const u8, to: *mut u8, length: usize) {
     // no overlap.
     unsafe { ptr::copy_nonoverlapping(from, to, length) };
     seal(to);
+}
+
+/// The same of a payload whose length is not known at compile time: as long as a cache line,
+/// without a call.
+///
+/// # Safety
+/// As [`copy_out`].
+#[inline(always)]
+pub(crate) unsafe fn copy_payload(from: *const u8, to: *mut u8, length: usize) {
+    if length == WORDWISE_BYTES {
+        // SAFETY: as the caller says.
+        unsafe { copy_out(from, to, WORDWISE_BYTES) };
+    } else {
+        // SAFETY: as the caller says.
+        unsafe { copy_out(from, to, length) };
+    }
 }
 
 /// Copies them into a vector.

@@ -88,4 +88,9 @@ impl Queue<[u8]> {
         let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me_in_both_roles()?, wait)?;
         Ok(Lease::over(Leased::borrowed(&self.raw, record)))
     }
+
+    pub(crate) fn lease_owned_for(&self, wait: Wait) -> Result<Lease<'static, [u8]>, GetError> {
+        let record = self.raw.lease::<BY_LOCK, SLICE_RING>(self.raw.me_in_both_roles()?, wait)?;
+        Ok(Lease::over(Leased::<[u8], _>::shared(Arc::clone(self.raw.shared()), record)))
+    }
 }

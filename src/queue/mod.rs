@@ -51,7 +51,7 @@ pub(crate) use forward::{GivesBack, forward, forwards};
 pub use iter::{Iter, Source};
 pub use keep::Keep;
 pub use lease_ack::LeaseSource;
-pub(crate) use put::{loan_kept_otherwise, loan_of, slice_bytes};
+pub(crate) use put::{loan_kept_otherwise, loan_of, loan_owned_of, slice_bytes};
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub(crate) use serde::{Received, reopen, send};

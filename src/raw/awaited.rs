@@ -55,15 +55,17 @@ impl RawQueue {
             return Available { units: self.room_before_the_gate(), is_held };
         }
         let (geometry, put) = (self.geometry(), &self.head().put);
+        // What is larger than the ring wants more than there can be: `has_room` decides.
+        let in_files = if self.spills() { geometry.record_cells(self.largest_message() as u64) } else { 0 };
         if put.loans.load(Acquire) != 0 {
             // Aborted records may lie anywhere, and are room (`retreat`): `has_room` decides.
-            return Available { units: geometry.cells, is_held };
+            return Available { units: geometry.cells.max(in_files), is_held };
         }
         let taken = self.head().get.head.load(Acquire);
         let used = geometry.linear(put.tail.load(Acquire)).wrapping_sub(geometry.linear(taken));
         // Cells before head that are on lease, or not yet reclaimed, count as free: `has_room`
         // decides.
-        Available { units: geometry.cells.saturating_sub(used.min(geometry.cells)).max(1), is_held }
+        Available { units: geometry.cells.saturating_sub(used.min(geometry.cells)).max(1).max(in_files), is_held }
     }
 
     /// The aspect and the want of a caller that tries.

@@ -9,8 +9,10 @@ use super::batch::{Judged, moved_or};
 use super::delivery::Delivery;
 use super::mapped::Mapped;
 use super::{BY_LOCK, BY_OWNER, ClaimedRecord, LeasedRecord, RawQueue, SMALL_COPY_BYTES, SideOwner, Wait};
+#[cfg(feature = "async")]
+use super::{Ticket, ToOne};
 use crate::error::{GetError, PutError};
-use crate::message::copy::copy_out;
+use crate::message::copy::{copy_out, copy_payload};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
 
@@ -54,6 +56,16 @@ impl RawQueue {
     pub(crate) fn put_bytes<D: Delivery, const OWNED: bool>(&self, me: Id, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
         self.check_length(bytes.len())?;
         self.put_as::<D, OWNED, [u8]>(self.geometry().sized, me, bytes, wait)
+    }
+
+    /// One try of a put by copy that keeps its place in line between several tries.
+    #[cfg(feature = "async")]
+    pub(crate) fn put_bytes_at_once<const OWNED: bool>(&self, me: Id, bytes: &[u8], ticket: &mut Ticket) -> Result<(), PutError> {
+        self.check_length(bytes.len())?;
+        match self.geometry().sized {
+            true => self.put_as::<ToOne, OWNED, [u8]>(true, me, bytes, Wait::AtOnce),
+            false => self.put_at_once::<ToOne, OWNED, [u8]>(me, bytes, ticket),
+        }
     }
 
     /// The same by the side's endpoint.
@@ -101,44 +113,70 @@ impl RawQueue {
     /// Claims a record to be written in place. `me`: as for [`claim`](RawQueue::claim).
     #[inline]
     pub(crate) fn claim_bytes(&self, me: Option<Id>, length: usize, wait: Wait) -> Result<ClaimedRecord, PutError> {
-        self.check_claim(length)?;
+        self.check_length(length)?;
         match self.geometry().sized {
             true => self.claim::<BY_LOCK, SIZED_RING>(me, length, wait),
-            false => self.claim::<BY_LOCK, SLICE_RING>(me, length, wait),
+            false if self.fits_ring(length) => self.claim::<BY_LOCK, SLICE_RING>(me, length, wait),
+            false => self.claim_spilled::<BY_LOCK>(me, length, wait),
         }
     }
 
     /// The same by the side's endpoint.
     #[inline]
     pub(crate) fn claim_bytes_owned(&self, owner: &SideOwner, length: usize, wait: Wait) -> Result<ClaimedRecord, PutError> {
-        self.check_claim(length)?;
+        self.check_length(length)?;
         match self.geometry().sized {
             true => self.claim_owned_in::<Mapped>(owner, wait),
-            false => self.claim::<BY_OWNER, SLICE_RING>(Some(self.check(owner)?), length, wait),
+            false if self.fits_ring(length) => self.claim::<BY_OWNER, SLICE_RING>(Some(self.check(owner)?), length, wait),
+            false => self.claim_spilled::<BY_OWNER>(Some(self.check(owner)?), length, wait),
         }
     }
 
-    /// The same of a topic.
+    /// The same of a topic, where nothing spills.
     pub(crate) fn claim_bytes_by<D: Delivery, const OWNED: bool>(
         &self,
         me: Id,
         length: usize,
         wait: Wait,
     ) -> Result<ClaimedRecord, PutError> {
-        self.check_claim(length)?;
+        self.check_length(length)?;
         match self.geometry().sized {
             true => self.claim_by::<D, OWNED, SIZED_RING>(Some(me), length, wait),
-            false => self.claim_by::<D, OWNED, SLICE_RING>(Some(me), length, wait),
+            false if self.fits_ring(length) => self.claim_by::<D, OWNED, SLICE_RING>(Some(me), length, wait),
+            false => Err(PutError::TooLarge { len: length, max: self.largest_message() }),
         }
     }
 
-    fn check_claim(&self, length: usize) -> Result<(), PutError> {
-        self.check_length(length)?;
-        let max = self.geometry().max_message_bytes() as usize;
-        if length > max { Err(PutError::TooLarge { len: length, max }) } else { Ok(()) }
+    #[inline(always)]
+    fn fits_ring(&self, length: usize) -> bool {
+        length as u64 <= self.geometry().max_message_bytes()
     }
 
-    /// Gets one message into the caller's buffer: its length.
+    /// Gets one message into the caller's buffer, by lock, in both roles: its length.
+    #[inline]
+    pub(crate) fn get_bytes_in_both_roles(&self, buffer: &mut [u8], wait: Wait) -> Result<usize, GetError> {
+        let unit = self.unit_bytes();
+        // As in `get_value`: where it need not wait, it takes no more than a typed get.
+        if self.geometry().sized && unit <= SMALL_COPY_BYTES && unit <= buffer.len() {
+            let ring = self.ring;
+            if let Some((me, record)) = self.enter_ready_or_spin(&ring, wait) {
+                // SAFETY: the ring found the record's length equal to `unit`, and the record is
+                // ours while the side is; the buffer has room.
+                unsafe { copy_payload(ring.memory.payload(record.cell), buffer.as_mut_ptr(), unit) };
+                self.take_and_exit(&ring, record, me);
+                return Ok(unit);
+            }
+        }
+        self.get_bytes_slowly(buffer, wait)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_bytes_slowly(&self, buffer: &mut [u8], wait: Wait) -> Result<usize, GetError> {
+        self.get_bytes_into::<BY_LOCK>(self.me_in_both_roles()?, buffer, wait)
+    }
+
+    /// The same, as `me`.
     #[inline]
     pub(crate) fn get_bytes_into<const OWNED: bool>(&self, me: Id, buffer: &mut [u8], wait: Wait) -> Result<usize, GetError> {
         // SAFETY: the buffer has room for as many bytes.
@@ -186,20 +224,20 @@ impl RawQueue {
                 let ring = self.ring;
                 // SAFETY: the ring found the record's length equal to `unit`; a committed message
                 // lies there, and only this endpoint may end it.
-                unsafe { copy_out(ring.memory.payload(record.cell), to, unit) };
+                unsafe { copy_payload(ring.memory.payload(record.cell), to, unit) };
                 self.take_in_run(&ring, record);
                 return Ok(unit);
             }
         }
         // SAFETY: as the caller says.
-        unsafe { self.get_bytes_slowly(owner, to, room, wait) }
+        unsafe { self.get_bytes_slowly_owned(owner, to, room, wait) }
     }
 
     /// # Safety
     /// As [`get_bytes_to`](RawQueue::get_bytes_to).
     #[cold]
     #[inline(never)]
-    unsafe fn get_bytes_slowly(&self, owner: &SideOwner, to: *mut u8, room: usize, wait: Wait) -> Result<usize, GetError> {
+    unsafe fn get_bytes_slowly_owned(&self, owner: &SideOwner, to: *mut u8, room: usize, wait: Wait) -> Result<usize, GetError> {
         // SAFETY: as the caller says.
         unsafe { self.get_bytes_to::<BY_OWNER>(self.check(owner)?, to, room, wait) }
     }

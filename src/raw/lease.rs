@@ -10,6 +10,7 @@
 use super::{Mapped, RawQueue, Wait, add};
 use crate::attachment::Attached;
 use crate::error::GetError;
+use crate::message::{Message, Travel};
 use crate::raw::BY_LOCK;
 use crate::ring::{Header, Record, Ring};
 use crate::ring::{SIZED_RING, SLICE_RING};
@@ -113,11 +114,19 @@ impl RawQueue {
     /// Finishes a lease: the message is done, its space can be reclaimed.
     #[inline(always)]
     pub(crate) fn release(&self, record: LeasedRecord) -> Result<(), GetError> {
-        let released = self.ring.release(record.cell, record.header);
+        self.release_as::<[u8]>(record)
+    }
+
+    /// The same of a message of that type: only bytes are ever spilled.
+    #[inline(always)]
+    pub(crate) fn release_as<T: ?Sized + Message>(&self, record: LeasedRecord) -> Result<(), GetError> {
+        let LeasedRecord { cell, header, payload, .. } = record;
+        let may_be_spilled = !T::IS_SIZED && T::LAYOUT.bytes == 1;
+        let released = self.ring.release(cell, header) || (may_be_spilled && self.release_spilled(cell, header, payload));
         // The oldest of several leases frees the space of all that were released before it.
         self.notify_not_full(u32::MAX);
         self.notify_all_done();
-        if released { Ok(()) } else { self.release_spilled(record) }
+        if released { Ok(()) } else { Err(self.poison().into()) }
     }
 
     /// Ends a lease without finishing its message.

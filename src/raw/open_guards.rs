@@ -1,5 +1,6 @@
-//! Open loans, leases and views of this process, read from the segment: their records name their owner, so
-//! nothing is counted when one is taken or ended.
+//! Open loans, leases and views of this process, read from the segment: their records name their
+//! owner, so nothing is counted when one is taken or ended. (Loans of a topic are counted, since lossy
+//! subscribers exclude them.)
 
 use super::RawQueue;
 use crate::error::InUse;
@@ -19,8 +20,9 @@ impl RawQueue {
             return None;
         }
         let me = self.known_me()?;
-        if self.topic.is_some() && self.reads_in_place(me) {
-            return Some("a sample");
+        if self.topic.is_some() {
+            let sample = self.reads_in_place(me).then_some("a sample");
+            return sample.or_else(|| (self.topic_loans() != 0).then_some("a loan"));
         }
         let me = RawQueue::owner_word(me);
         let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
@@ -49,6 +51,8 @@ impl RawQueue {
         let Some(me) = self.attachment.known_me_of_origin() else { return };
         if self.topic.is_some() {
             in_use.samples += self.samples_of(me);
+            in_use.loans += self.topic_loans();
+            return;
         }
         let me = RawQueue::owner_word(me);
         let (put, get) = (self.ring.memory.put_side(), self.ring.memory.get_side());
@@ -61,6 +65,7 @@ impl RawQueue {
                 _ if header.owner() != me => {}
                 Some(State::Claimed) => in_use.loans += 1,
                 Some(State::Leased) if !self.is_letter(header, cell) => in_use.leases += 1,
+                Some(State::Read) => in_use.views += 1,
                 _ => {}
             }
             true

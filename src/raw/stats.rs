@@ -7,6 +7,7 @@
 //! 2. Subscribers of events are called with no side held: an event under a lock is recorded, and
 //!    reported after the lock is released.
 
+use super::spilled::counted_bytes;
 use super::{Mapped, RawQueue};
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::os::now_ns;
@@ -120,7 +121,7 @@ impl Stats {
             get_timeouts: rare.get_timeouts.load(Relaxed),
             wakes: rare.wakes.load(Relaxed),
             spilled: ring.memory.head().spilled.objects.load(Relaxed),
-            spilled_bytes: ring.memory.head().spilled.bytes.load(Relaxed),
+            spilled_bytes: counted_bytes(ring.memory.head().spilled.pages.load(Relaxed)),
             high_water: rare.high_water.load(Relaxed),
         }
     }

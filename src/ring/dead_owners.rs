@@ -14,7 +14,8 @@
 //! Invariants:
 //! 1. A found record is a hint. It is freed only under the get side, if reclaim has not passed it
 //!    and its header is unchanged: then the record is there, and pinned (Ring, Invariant 4), since
-//!    only the owner of the get side ends the leases and loans of dead processes.
+//!    only the owner of the get side ends the leases and loans of dead processes. READ is freed
+//!    under the put side's lock, whose holder alone ends the views of dead processes.
 //! 2. A record before head that is DONE stays DONE until it is reclaimed, and positions before head
 //!    are never reused (tail moves back as far as head at most). So everything before `settled`,
 //!    which is never past head, is DONE or reclaimed, whatever happens meanwhile, and `settled` is
@@ -121,8 +122,7 @@ impl<M: Memory> Ring<M> {
                 }
                 Some(State::Leased) => repaired.redelivered += self.transition(cell, header, header.returned()) as u64,
                 Some(State::Claimed) => {
-                    discard(position, header);
-                    repaired.aborted += self.abort_claimed(cell, header) as u64;
+                    repaired.aborted += self.abort_of_the_dead(position, cell, header, &discard) as u64;
                 }
                 _ => {}
             }

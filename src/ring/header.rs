@@ -37,10 +37,10 @@ pub(crate) enum State {
     Read,
 }
 
-/// Identifies the owner that claimed, leased or reads a record: entry, and the low bits of the generation.
-/// The process that takes the entry of a dead participant, or is the first for which these bits
-/// wrap, frees the records of its predecessors: so no later holder of the entry is mistaken for one
-/// of them.
+/// Identifies the owner that claimed, leased or reads a record: entry, and the low bits of the
+/// generation. The process that takes the entry of a dead participant, or is the first for which
+/// these bits wrap, frees the records of its predecessors: so no later holder of the entry is
+/// mistaken for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(u32);
 
@@ -184,5 +184,28 @@ impl fmt::Debug for Header {
                 write!(out, "entry {} generation ..{})", owner.entry(), owner.generation_low())
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_keeps_what_its_lease_says() {
+        let owner = Owner::new(1022, 2047);
+        let leased = Header::ready(u32::MAX).leased_by(owner).returned().leased_by(owner);
+        let pinned = leased.pinned();
+        assert_eq!((leased.state(), pinned.state()), (Some(State::Leased), Some(State::Read)));
+        assert_eq!((pinned.owner(), pinned.deliveries(), pinned.length()), (owner, 2, u32::MAX));
+        assert!(!pinned.is_pending());
+    }
+
+    #[test]
+    fn no_other_word_is_a_header() {
+        let is_none = |bits| Header::from_bits(bits).state().is_none();
+        assert!((1..1 << 20).chain([1 << 60, (1 << 61) - 1]).all(is_none), "FREE is 0");
+        assert!([7 << 61, u64::MAX].into_iter().all(is_none));
+        assert!((1..=6).all(|state| !is_none(state << 61) && !is_none(((state + 1) << 61) - 1)));
     }
 }

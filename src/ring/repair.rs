@@ -33,8 +33,7 @@ impl<M: Memory> Ring<M> {
             match header.state() {
                 Some(State::Free) => return Ok(repaired),
                 Some(State::Claimed) if is_dead(header.owner()) => {
-                    discard(at, header);
-                    repaired.aborted += self.abort_claimed(cell, header) as u64;
+                    repaired.aborted += self.abort_of_the_dead(at, cell, header, &discard) as u64;
                 }
                 Some(_) => {}
                 None => return Err(Corrupted),
@@ -89,8 +88,7 @@ impl<M: Memory> Ring<M> {
                     repaired.given_up += self.give_up_and_discard(position, cell, header, &discard) as u64;
                 }
                 Some(State::Claimed) if is_dead(header.owner()) => {
-                    discard(position, header);
-                    repaired.aborted += self.abort_claimed(cell, header) as u64;
+                    repaired.aborted += self.abort_of_the_dead(position, cell, header, &discard) as u64;
                 }
                 Some(State::Returned) => found_returned = true,
                 _ => {}
@@ -120,6 +118,17 @@ impl<M: Memory> Ring<M> {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Aborts a claim whose owner was seen dead after `header` was loaded. In between it may have
+    /// committed, and left or been killed: so the header is loaded again, now that no store of its
+    /// owner can follow, before `discard` removes what lies outside the ring. Needs a side.
+    pub fn abort_of_the_dead(&self, position: u64, cell: CellIndex, header: Header, discard: impl Fn(u64, Header)) -> bool {
+        if self.load_header(cell) != header {
+            return false;
+        }
+        discard(position, header);
+        self.abort_claimed(cell, header)
     }
 
     /// Marks a message that reached its delivery limit as done. Needs the get side.

@@ -321,8 +321,9 @@ pub struct InTransit(pub [AtomicU64; TRANSIT_SLOTS]);
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct SpillWords {
-    /// Bytes of those files. Kills let it drift; it is counted anew before it stops a put.
-    pub bytes: AtomicU64,
+    /// `changes:24 | pages:40`: pages of those files (`raw/spilled/room.rs`). Kills let it drift; it is counted
+    /// anew before it stops a put.
+    pub pages: AtomicU64,
     /// Objects that were put so.
     pub objects: AtomicU64,
     pub reserved: [AtomicU64; 6],

@@ -20,7 +20,7 @@ use super::primitive::Primitive;
 use crate::attachment::Attached;
 use crate::shm::layout::LockWords;
 use crate::shm::participant::{self, Id};
-use crate::wait::{Step, Wait};
+use crate::wait::{OnUnwind, Step, Wait};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 const HOLDER_SHIFT: u32 = 32;
@@ -92,31 +92,28 @@ impl<'p> Hold<'p> {
 
     #[cold]
     fn acquire_contended(self, me: Id, wait: Wait, number_after: impl Fn(u32) -> u32 + Copy) -> Result<HoldWord, SyncError> {
+        // For a call that goes without the lock, or whose check panics: the wake of a release may have
+        // come to it.
+        let pass_on = OnUnwind::new(|| {
+            if wait != Wait::AtOnce && self.is_free() {
+                self.primitive.notify(1);
+            }
+        });
         let mut waiter = self.primitive.waiter(wait);
         let mut probes = wait.is_try();
         loop {
             if let Some(mine) = self.try_take(me, probes, number_after) {
+                pass_on.forget();
                 return Ok(mine);
             }
-            let refused = match waiter.next(&mut || self.is_free()) {
-                Step::Interrupted => SyncError::Interrupted,
+            match waiter.next(&mut || self.is_free()) {
+                Step::Interrupted => return Err(SyncError::Interrupted),
                 // Invariant 3.
-                Step::GiveUp if !probes => {
-                    probes = true;
-                    continue;
-                }
-                Step::GiveUp if wait.is_try() => SyncError::WouldBlock,
-                Step::GiveUp => SyncError::Timeout,
-                step => {
-                    probes = step == Step::Probe;
-                    continue;
-                }
-            };
-            // The wake of a release may have come to this call.
-            if wait != Wait::AtOnce && self.is_free() {
-                self.primitive.notify(1);
+                Step::GiveUp if !probes => probes = true,
+                Step::GiveUp if wait.is_try() => return Err(SyncError::WouldBlock),
+                Step::GiveUp => return Err(SyncError::Timeout),
+                step => probes = step == Step::Probe,
             }
-            return Err(refused);
         }
     }
 

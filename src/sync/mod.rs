@@ -143,7 +143,6 @@ mod array;
 #[cfg(feature = "async")]
 mod awaited;
 mod barrier;
-mod bounded;
 mod builder;
 mod condvar;
 mod error;

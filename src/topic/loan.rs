@@ -111,14 +111,23 @@ impl<'t, X: Plain> TopicLoan<'t, [X]> {
 
 impl<'t> TopicLoan<'t, [u8]> {
     /// Room for a message of a topic whose layout is known at run time.
-    pub(crate) fn claim_bytes<const OWNED: bool>(raw: &'t RawQueue, me: Id, bytes: usize, wait: Wait) -> Result<Self, PutError> {
+    pub(crate) fn claim_bytes<const OWNED: bool>(
+        raw: Kept<'t, RawQueue>,
+        me: Id,
+        bytes: usize,
+        wait: Wait,
+    ) -> Result<Self, PutError> {
         let claim = || raw.claim_bytes_by::<ToAll, OWNED>(me, bytes, wait).map_err(|error| raw.explain(error, bytes));
-        let claimed = claim_counted(raw, claim)?;
-        Ok(TopicLoan::over(Kept::Borrowed(raw), claimed, bytes))
+        let claimed = claim_counted(&raw, claim)?;
+        Ok(TopicLoan::over(raw, claimed, bytes))
     }
 }
 
 impl<'t, T: ?Sized + Plain> TopicLoan<'t, T> {
+    pub(crate) fn raw(&self) -> &RawQueue {
+        &self.counted.raw
+    }
+
     fn over(raw: Kept<'t, RawQueue>, claimed: ClaimedRecord, bytes: usize) -> Self {
         let counted = Counted { incarnation: raw.incarnation(), raw };
         // SAFETY: `counted` borrows or keeps the queue, and is dropped after the loan.

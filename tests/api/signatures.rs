@@ -2,7 +2,7 @@
 
 use shmq::{
     AckLease, Consumer, CreateError, GetError, Iter, JoinError, Lease, Loan, OpenError, Process, Producer, PutError, Queue,
-    QueueBuilder, RecoveryReport, SpawnError, Stats,
+    QueueBuilder, RecoveryReport, SpawnError, Stats, View,
 };
 use std::io;
 use std::process::ExitStatus;
@@ -61,6 +61,8 @@ fn signatures_are_what_they_were() {
     let _: fn(&Consumer<u32>) -> Result<AckLease<'static, u32>, GetError> = Consumer::lease_ack_owned;
     let _: fn(AckLease<'static, u32>) -> Result<(), GetError> = AckLease::ack;
     let _: fn(AckLease<'static, u32>) = AckLease::give_back;
+    let _: fn(Lease<'static, [u8]>) -> Result<View<'static, [u8]>, GetError> = Lease::into_view;
+    let _: fn(AckLease<'static, u32>) -> Result<View<'static, u32>, GetError> = AckLease::into_view;
     let _: fn(&AckLease<'static, u32>) -> u32 = AckLease::deliveries;
     let _: for<'a> fn(&'a mut AckLease<'static, [u8]>) -> &'a mut [u8] = AckLease::message_mut;
     let _: for<'p> fn(&'p Producer<u32>) -> Result<Loan<'p, u32>, PutError> = Producer::loan;

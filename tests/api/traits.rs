@@ -1,10 +1,12 @@
 //! What generic code may rely on: the bounds of messages, the auto traits, `Debug`.
 
 use crate::{Local, Side, Tick, what};
+use shmq::sync::{MutexGuard, Permit};
 use shmq::{
-    AckLease, Consumer, CreateError, GetError, JoinError, Lease, Loan, Message, OpenError, Plain, Process, Producer, PutError,
-    Queue, QueueBuilder, Receiver, RecoveryReport, Sender, SpawnError, Stats, WaitStrategy,
+    AckLease, Consumer, CreateError, DetachError, GetError, JoinError, Lease, Loan, Message, OpenError, OwnedSample, Plain,
+    Process, Producer, PutError, Queue, QueueBuilder, Receiver, RecoveryReport, Sender, SpawnError, Stats, View, WaitStrategy,
 };
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -72,6 +74,17 @@ fn auto_traits_are_what_they_were() {
     cloned::<Receiver<Tick>>();
     sent::<QueueBuilder<Queue<[u8]>>>();
 
+    sent::<OwnedSample<u32>>();
+    assert_not!(OwnedSample<Local>: Send);
+    assert_not!(OwnedSample<u32>: Clone);
+    shared::<Permit<'static>>();
+    #[cfg(not(shmq_portable_sync))]
+    shared::<MutexGuard<'static, u32>>();
+    #[cfg(shmq_portable_sync)]
+    assert_not!(MutexGuard<'static, u32>: Send);
+    assert_not!(MutexGuard<'static, Cell<u32>>: Sync);
+    error::<DetachError<Queue<u32>>>();
+
     sent::<Loan<'static, u32>>();
     sent::<Loan<'static, [u8]>>();
     assert_not!(Loan<'static, u32>: Sync);
@@ -87,6 +100,12 @@ fn auto_traits_are_what_they_were() {
     assert_not!(AckLease<'static, Local>: Send);
     assert_not!(AckLease<'static, Local>: Sync);
     assert_not!(AckLease<'static, u32>: Clone);
+
+    shared::<View<'static, u32>>();
+    shared::<View<'static, [u8]>>();
+    cloned::<View<'static, [u8]>>();
+    assert_not!(View<'static, Local>: Send);
+    assert_not!(View<'static, Local>: Sync);
 
     fn held_for_ever<T: 'static>() {}
     sent::<Producer<u32>>();

@@ -19,6 +19,8 @@ pub fn cases() -> Vec<Case> {
         #[cfg(feature = "object")]
         encoded_objects_go_both_ways,
         #[cfg(feature = "object")]
+        objects_larger_than_the_ring_go_both_ways,
+        #[cfg(feature = "object")]
         handles_are_sent,
     ]
 }
@@ -168,7 +170,9 @@ fn every_message_arrives_once_among_typed_and_untyped_processes() {
     let name = unique_name("mixed");
     let queue = Queue::<u64>::create(&name, 16).unwrap();
     let received = shared_words(4 * COUNT as usize);
-    let note = |n: u64| received[n as usize].fetch_add(1, Relaxed);
+    let note = |n: u64| {
+        received[n as usize].fetch_add(1, Relaxed);
+    };
     let putters: Vec<Child> = (0..4u64)
         .map(|nth| {
             let numbers = nth * u64::from(COUNT)..(nth + 1) * u64::from(COUNT);
@@ -189,10 +193,10 @@ fn every_message_arrives_once_among_typed_and_untyped_processes() {
             let (name, note) = (&name, &note);
             fork("a getter", move || {
                 if nth % 2 == 0 {
-                    Queue::<u64>::open(name).unwrap().iter().for_each(|n| drop(note(n.unwrap())));
+                    Queue::<u64>::open(name).unwrap().iter().for_each(|n| note(n.unwrap()));
                 } else {
                     let number = |bytes: Vec<u8>| u64::from_ne_bytes(bytes.try_into().unwrap());
-                    DynQueue::open(name).unwrap().iter().for_each(|bytes| drop(note(number(bytes.unwrap()))));
+                    DynQueue::open(name).unwrap().iter().for_each(|bytes| note(number(bytes.unwrap())));
                 }
             })
         })
@@ -224,13 +228,44 @@ fn encoded_objects_go_both_ways() {
         let bytes = DynQueue::open(&name).unwrap();
         assert_eq!(bytes.get_timeout(PATIENCE).unwrap(), encoded);
         bytes.put_timeout(&encoded, PATIENCE).unwrap();
-        // Larger than the ring can ever hold.
-        let error = bytes.put(&vec![0; bytes.capacity_bytes()]).unwrap_err();
+        // Larger than what objects may take outside the ring.
+        let error = bytes.loan_len(1 << 60).unwrap_err();
         assert!(matches!(error, shmq::PutError::TooLarge { .. }), "{error}");
     });
     objects.put(&words).unwrap();
     peer.expect_success();
     assert_eq!(objects.get().unwrap(), words);
+}
+
+/// They go into files of their own, whoever puts them.
+#[cfg(feature = "object")]
+fn objects_larger_than_the_ring_go_both_ways() {
+    let builder = shmq::ObjectQueue::<String>::builder().name(unique_name("spilled")).capacity_bytes(1 << 16);
+    let objects = builder.max_spilled_bytes(64 << 20).create().unwrap();
+    let text = "0123456789abcdef".repeat(1 << 16);
+    let encoded = [&[0xdb][..], &(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
+    let peer = fork("a peer without the type", || {
+        let bytes = DynQueue::open(objects.name()).unwrap();
+        let mut buffer = vec![0; encoded.len()];
+        assert_eq!(bytes.get_timeout(PATIENCE).unwrap(), encoded);
+        assert_eq!(bytes.get_into_timeout(&mut buffer, PATIENCE).unwrap(), encoded.len());
+        assert_eq!(buffer, encoded);
+        assert_eq!(*bytes.lease_timeout(PATIENCE).unwrap(), encoded);
+        bytes.put_timeout(&encoded, PATIENCE).unwrap();
+        let mut loan = bytes.loan_len_timeout(encoded.len(), PATIENCE).unwrap();
+        loan.copy_from_slice(&encoded);
+        loan.commit().unwrap();
+        let producer = bytes.producer().unwrap();
+        producer.put_timeout(&encoded, PATIENCE).unwrap();
+        let mut loan = producer.loan_len_timeout(encoded.len() + 99, PATIENCE).unwrap();
+        loan[..encoded.len()].copy_from_slice(&encoded);
+        loan.commit_len(encoded.len()).unwrap();
+        drop(bytes.loan_len_timeout(encoded.len(), PATIENCE)); // held by the producer, or aborted
+    });
+    (0..3).for_each(|_| objects.put(&text).unwrap());
+    peer.expect_success();
+    (0..4).for_each(|_| assert_eq!(objects.get_timeout(PATIENCE).unwrap(), text));
+    assert!(objects.is_empty());
 }
 
 /// A handle of either kind arrives as one of the other: both are the name of the segment.

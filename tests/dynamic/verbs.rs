@@ -19,6 +19,9 @@ pub fn cases() -> Vec<Case> {
         the_last_sender_ends_the_stream,
         a_forked_child_uses_an_inherited_handle,
         a_persisted_queue_keeps_its_layout,
+        loans_that_keep_the_queue_outlive_the_handle,
+        a_view_outlives_the_lease,
+        tasks_wait_by_bytes,
     ]
 }
 
@@ -77,7 +80,7 @@ fn a_worn_out_message_goes_to_the_dead_letters_as_its_bytes() {
     queue.lease().unwrap().give_back();
     assert_eq!(queue.get().unwrap(), [8; 8]);
     assert_eq!(dead.get_timeout(PATIENCE).unwrap().bytes, [7; 8]);
-    assert_eq!(queue.stats().given_up, 1);
+    assert_eq!(queue.stats().dead_letters, 1);
     DeadLetters::unlink(&letters).unwrap();
 }
 
@@ -180,6 +183,73 @@ fn a_forked_child_uses_an_inherited_handle() {
     fork("a child with a lease", || drop(lease)).expect_success();
     drop(producer);
     assert_eq!(queue.len(), 0);
+}
+
+fn loans_that_keep_the_queue_outlive_the_handle() {
+    for queue in [numbers(4), DynQueue::new(MessageLayout::slice(4, 4).unwrap(), 4).unwrap()] {
+        let other = DynQueue::open(queue.name()).unwrap();
+        let mut loan = queue.loan_len_owned(8).unwrap();
+        // The loan is in the way.
+        let queue = queue.detach().unwrap_err().into_handle();
+        let producer = queue.producer().unwrap();
+        drop(queue);
+        loan.fill(1);
+        std::thread::spawn(move || loan.commit().unwrap()).join().unwrap();
+        let mut loan = producer.loan_len_owned(8).unwrap();
+        drop(producer);
+        loan.fill(2);
+        loan.commit().unwrap();
+        drop(other.loan_len_owned(8).unwrap());
+        assert_eq!((other.get().unwrap(), other.get().unwrap()), (vec![1; 8], vec![2; 8]));
+        assert!(matches!(other.try_get(), Err(GetError::Empty)));
+        other.detach().unwrap();
+    }
+}
+
+fn a_view_outlives_the_lease() {
+    let queue = numbers(2);
+    queue.put_slice(&[1; 16]).unwrap();
+    let view = queue.lease().unwrap().into_view().unwrap();
+    let again = view.clone();
+    assert_eq!((&*view, &*again), (&[1; 8][..], &[1; 8][..]));
+    queue.get().unwrap();
+    queue.task_done().unwrap();
+    queue.join().unwrap();
+    drop((view, again));
+    assert_eq!(queue.put_slice(&[2; 16]).unwrap(), 2);
+}
+
+#[cfg(not(feature = "async"))]
+fn tasks_wait_by_bytes() {}
+
+#[cfg(feature = "async")]
+fn tasks_wait_by_bytes() {
+    use futures::executor::block_on;
+    for (queue, bytes) in [
+        (numbers(1), vec![1; 8]),
+        (DynQueue::builder(MessageLayout::slice(4, 4).unwrap()).capacity_bytes(256).create().unwrap(), vec![1; 100]),
+    ] {
+        queue.put(&bytes).unwrap();
+        let name = queue.name().to_owned();
+        let getter = fork("a getter that comes late", || {
+            std::thread::sleep(SHORT);
+            assert_eq!(DynQueue::open(&name).unwrap().get().unwrap(), bytes);
+        });
+        block_on(queue.put_async(&bytes)).unwrap();
+        getter.expect_success();
+        assert!(matches!(block_on(queue.put_async(&[0; 7])), Err(PutError::WrongLength { .. } | PutError::NotWhole { .. })));
+        assert_eq!(block_on(queue.get_async()).unwrap(), bytes);
+        let putter = fork("a putter that comes late", || {
+            std::thread::sleep(SHORT);
+            DynQueue::open(&name).unwrap().put(&bytes).unwrap();
+        });
+        assert_eq!(*block_on(queue.lease_async()).unwrap(), bytes);
+        putter.expect_success();
+        let (mut producer, mut consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
+        assert_eq!(block_on(consumer.get_async()).unwrap(), bytes); // the lease was given back
+        block_on(producer.put_async(&bytes)).unwrap();
+        assert_eq!(block_on(consumer.get_async()).unwrap(), bytes);
+    }
 }
 
 fn a_persisted_queue_keeps_its_layout() {

@@ -9,6 +9,7 @@
 mod support;
 
 mod cancelling;
+mod detaching;
 mod ends;
 mod executors;
 mod forks;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         verbs::cases(),
         streams::cases(),
         cancelling::cases(),
+        detaching::cases(),
         leases::cases(),
         polling::cases(),
         primitives::cases(),

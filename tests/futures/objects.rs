@@ -104,7 +104,7 @@ fn a_cancelled_put_puts_nothing_and_gives_its_place_back() {
 }
 
 fn a_value_that_cannot_be_encoded_is_an_error_at_once() {
-    let queue = ObjectQueue::<Counted>::new(1).unwrap();
+    let queue = ObjectQueue::<Counted>::builder().capacity(1).max_spilled_bytes(0).create().unwrap();
     queue.put(&counted(0)).unwrap();
     let refused = counted(1);
     assert!(matches!(poll_once(&mut queue.put_async(&refused)), Poll::Ready(Err(PutError::Encode { .. }))));

@@ -64,7 +64,7 @@ slice_subject!(
 );
 
 /// The bytes of a segment that contains every case: messages taken, ready, given back, lent by the
-/// dead and leased by the dead, and, if `killed`, sides and locks of the dead.
+/// dead, leased by the dead and viewed by the dead, and, if `killed`, sides and locks of the dead.
 pub fn image_of<T: ?Sized + Subject>(killed: bool) -> Vec<u8> {
     let name = unique_name("template");
     let queue = T::settings().name(&name).persist(true).create().expect("a segment");
@@ -81,7 +81,7 @@ pub fn image_of<T: ?Sized + Subject>(killed: bool) -> Vec<u8> {
         let ready = shared_word();
         let holder = fork("one who dies with a lease and a loan", || {
             let _lease = queue.lease_timeout(PATIENCE).expect("a message");
-            let _second = queue.lease_timeout(PATIENCE).expect("a message");
+            let _second = queue.lease_timeout(PATIENCE).and_then(|lease| lease.into_view()).expect("a message");
             let _producer = killed.then(|| queue.producer().expect("the put side"));
             let _consumer = killed.then(|| queue.consumer().expect("the get side"));
             ready.store(1, Release);

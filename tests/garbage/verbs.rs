@@ -332,6 +332,13 @@ fn one_verb<T: ?Sized + Travels>(
                 (stage.step)("ack");
                 drop(lease.ack());
             }
+            (stage.step)("try_lease, into_view");
+            if let Ok(view) = clone.try_lease().and_then(|lease| lease.into_view()) {
+                stage.read_all(&*view);
+                (stage.step)("a put beside a view");
+                drop(clone.try_put(value));
+                (stage.step)("dropping a view");
+            }
         }
     }
 }

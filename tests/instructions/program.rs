@@ -5,7 +5,8 @@
 //! `program CASE ROUNDS`; a round has 32 messages. Callgrind collects inside `measured_puts` or
 //! `measured_gets` only.
 
-use shmq::{Lease, Loan, Queue, Topic};
+use shmq::{DynQueue, DynTopic, Lease, Loan, MessageLayout, Queue, Topic};
+use std::cell::Cell;
 use std::{env, hint::black_box};
 
 const ROUND: u64 = 32;
@@ -70,6 +71,49 @@ fn to_lossy<const W: usize>(count: u64) {
     rounds(count, |message| publisher.publish(message).expect("publish"), || subscriber.next().expect("next"));
 }
 
+fn untyped<const W: usize>() -> DynQueue {
+    DynQueue::new(MessageLayout::of::<[u64; W]>(), CAPACITY).expect("create a queue")
+}
+
+/// The bytes of a message, as a caller without the type has them.
+fn bytes_of<const W: usize>(message: &[u64; W]) -> &[u8] {
+    // SAFETY: numbers have no padding, and any bytes are `u8`s.
+    unsafe { std::slice::from_raw_parts(message.as_ptr().cast(), size_of_val(message)) }
+}
+
+/// A message that is got into a buffer which lasts.
+fn message_of<const W: usize>(buffer: &Cell<[u64; W]>, get: impl FnOnce(&mut [u8]) -> usize) -> [u64; W] {
+    // SAFETY: as above, and any bits are numbers; nothing else has the buffer meanwhile.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(buffer.as_ptr().cast(), W * 8) };
+    assert_eq!(get(bytes), W * 8);
+    buffer.get()
+}
+
+fn by_dyn_queue<const W: usize>(count: u64) {
+    let queue = untyped::<W>();
+    let buffer = Cell::new([0; W]);
+    let get = || message_of(&buffer, |bytes| queue.get_into(bytes).expect("get_into"));
+    rounds::<W>(count, |message| queue.put(bytes_of(message)).expect("put"), get);
+}
+
+fn by_dyn_endpoints<const W: usize>(count: u64) {
+    let queue = untyped::<W>();
+    let producer = queue.producer().expect("become the producer");
+    let consumer = queue.consumer().expect("become the consumer");
+    let buffer = Cell::new([0; W]);
+    let get = || message_of(&buffer, |bytes| consumer.get_into(bytes).expect("get_into"));
+    rounds::<W>(count, |message| producer.put(bytes_of(message)).expect("put"), get);
+}
+
+fn by_dyn_publisher<const W: usize>(count: u64) {
+    let topic = DynTopic::new(MessageLayout::of::<[u64; W]>(), TOPIC_CAPACITY).expect("create a topic");
+    let publisher = topic.publisher().expect("become the publisher");
+    let subscriber = topic.subscribe().expect("subscribe");
+    let buffer = Cell::new([0; W]);
+    let get = || message_of(&buffer, |bytes| subscriber.next_into(bytes).expect("next_into"));
+    rounds::<W>(count, |message| publisher.publish(bytes_of(message)).expect("publish"), get);
+}
+
 #[inline(always)]
 fn fill<const W: usize>(mut loan: Loan<'_, [u64; W]>, message: &[u64; W]) {
     *loan = *message;
@@ -120,6 +164,9 @@ fn main() {
         "queue_64" => by_queue::<8>(count),
         "endpoints_8" => by_endpoints::<1>(count),
         "endpoints_64" => by_endpoints::<8>(count),
+        "dyn_queue_64" => by_dyn_queue::<8>(count),
+        "dyn_endpoints_64" => by_dyn_endpoints::<8>(count),
+        "dyn_topic_publisher_64" => by_dyn_publisher::<8>(count),
         "queue_8_in_place" => in_place_by_queue::<1>(count),
         "queue_64_in_place" => in_place_by_queue::<8>(count),
         "endpoints_8_in_place" => in_place_by_endpoints::<1>(count),

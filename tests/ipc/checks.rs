@@ -5,14 +5,19 @@ use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal, shared_word, wait_for_count};
 use crate::support::signals::{block_sigusr1, count_sigusr1, ended_by_sigusr1, take_counted};
 use crate::support::{BY_ITSELF, PATIENCE, Rng};
+#[cfg(feature = "object")]
+use shmq::ObjectQueue;
 #[cfg(not(shmq_portable_sync))]
 use shmq::sync::{Array, Value};
-use shmq::sync::{Barrier, Condvar, Event, Mutex, Semaphore};
-use shmq::{GetError, Process, PutError, Queue, Stop, Subscriber, Topic, WaitStrategy, WaitSubscribersError, wait_any};
+use shmq::sync::{Barrier, Condvar, Event, Lock, Mutex, ReentrantLock, Semaphore};
+use shmq::{
+    DynQueue, GetError, MessageLayout, Process, PutError, Queue, Stop, Subscriber, Topic, WaitStrategy, WaitSubscribersError,
+    wait_any,
+};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
@@ -40,12 +45,29 @@ struct Places {
     barrier: Barrier,
     mutex: Mutex<u64>,
     condvar: Condvar,
+    /// Held by the test.
+    lock: Lock,
+    reentrant: ReentrantLock,
+    bytes: DynQueue,
+    /// As many as may be in files of their own.
+    #[cfg(feature = "object")]
+    objects: ObjectQueue<Vec<u8>>,
+    #[cfg(feature = "object")]
+    no_objects: ObjectQueue<Vec<u8>>,
 }
+
+/// More than the ring holds.
+#[cfg(feature = "object")]
+const SPILLED: usize = 100_000;
 
 /// A name, and a call that waits by the stop for ever: was it interrupted?
 type Verb = (&'static str, fn(&Places, &Stop) -> bool);
 
-const VERBS: [Verb; 33] = [
+/// The same of what is given.
+#[cfg(not(shmq_portable_sync))]
+type Wait<'a> = (&'static str, &'a dyn Fn(&Stop) -> bool);
+
+const VERBS: &[Verb] = &[
     ("put", |p, stop| p.full.with_stop(stop).put(&2).is_err_and(|e| e.is_interrupted())),
     ("put_timeout", |p, stop| p.full.with_stop(stop).put_timeout(&2, PATIENCE).is_err_and(|e| e.is_interrupted())),
     ("put_slice", |p, stop| p.full.with_stop(stop).put_slice(&[2, 3]).is_err_and(|e| e.is_interrupted())),
@@ -85,6 +107,18 @@ const VERBS: [Verb; 33] = [
     ("wait_while", |p, stop| {
         p.condvar.with_stop(stop).wait_while(p.mutex.lock().unwrap(), |n| *n == 0).is_err_and(|e| e.is_interrupted())
     }),
+    ("wait_notified", |p, stop| {
+        p.condvar.with_stop(stop).wait_notified(p.mutex.lock().unwrap()).is_err_and(|e| e.is_interrupted())
+    }),
+    ("Lock::acquire", |p, stop| p.lock.with_stop(stop).acquire().is_err_and(|e| e.is_interrupted())),
+    ("ReentrantLock::acquire", |p, stop| p.reentrant.with_stop(stop).acquire().is_err_and(|e| e.is_interrupted())),
+    ("DynQueue::get", |p, stop| p.bytes.with_stop(stop).get().is_err_and(|e| e.is_interrupted())),
+    #[cfg(feature = "object")]
+    ("put of an object in a file of its own", |p, stop| {
+        p.objects.with_stop(stop).put(&vec![1; SPILLED]).is_err_and(|e| e.is_interrupted())
+    }),
+    #[cfg(feature = "object")]
+    ("get of an object", |p, stop| p.no_objects.with_stop(stop).get().is_err_and(|e| e.is_interrupted())),
     ("wait_any of a queue", |p, stop| wait_any(&[&p.empty.with_stop(stop)], None).is_err_and(|e| e.is_interrupted())),
     ("wait_any of several", |p, stop| {
         wait_any(&[&p.empty, &p.event.with_stop(stop), &p.semaphore.with_stop(stop)], None).is_err_and(|e| e.is_interrupted())
@@ -104,6 +138,9 @@ fn places(strategy: WaitStrategy) -> (Places, Subscriber<u64>) {
     let queue = || Queue::<u64>::builder().capacity(1).wait_strategy(strategy).create().unwrap();
     let (full, empty) = (queue(), queue());
     full.put(&1).unwrap();
+    #[cfg(feature = "object")]
+    let objects =
+        || ObjectQueue::builder().capacity_bytes(8192).max_spilled_bytes(150_000).wait_strategy(strategy).create().unwrap();
     let slices = Queue::<[u8]>::builder().capacity_bytes(8192).wait_strategy(strategy).create().unwrap();
     while slices.try_put(&[0; 100]).is_ok() {}
     let topic = Topic::<u64>::builder().capacity(1).wait_strategy(strategy).create().unwrap();
@@ -119,7 +156,18 @@ fn places(strategy: WaitStrategy) -> (Places, Subscriber<u64>) {
         barrier: Barrier::new(2).unwrap(),
         mutex: Mutex::new(0).unwrap(),
         condvar: Condvar::new().unwrap(),
+        lock: Lock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
+        bytes: DynQueue::builder(MessageLayout::of::<u64>()).capacity(1).wait_strategy(strategy).create().unwrap(),
+        #[cfg(feature = "object")]
+        objects: objects(),
+        #[cfg(feature = "object")]
+        no_objects: objects(),
     };
+    #[cfg(feature = "object")]
+    places.objects.put(&vec![1; SPILLED]).unwrap();
+    places.lock.acquire().unwrap();
+    places.reentrant.acquire().unwrap();
     (places, slow)
 }
 
@@ -165,6 +213,8 @@ fn delays_of_verbs(restarts: bool, in_main_thread: bool, strategy: WaitStrategy)
     assert_eq!((topic.stats().published, slow.try_next().unwrap()), (1, 1));
     assert_eq!((semaphore.value(), event.is_set()), (0, false));
     assert!(mutex.try_lock().is_ok());
+    places.lock.release().unwrap();
+    places.reentrant.release().unwrap();
     // No place in line was left behind: what fits is put at once.
     drop(slices.get().unwrap());
     slices.try_put(&[0; 100]).unwrap();
@@ -339,7 +389,7 @@ fn a_wait_for_a_stopped_holder_asks_its_check() {
     });
     wait_for_count("the locks", inside, 1);
     holder.stop();
-    let waits: [(&str, &dyn Fn(&Stop) -> bool); 4] = [
+    let waits: [Wait<'_>; 4] = [
         ("Mutex::lock", &|stop| mutex.with_stop(stop).lock().is_err_and(|e| e.is_interrupted())),
         ("Mutex::lock_timeout", &|stop| mutex.with_stop(stop).lock_timeout(PATIENCE).is_err_and(|e| e.is_interrupted())),
         ("Array::lock", &|stop| array.with_stop(stop).lock().is_err_and(|e| e.is_interrupted())),
@@ -360,7 +410,7 @@ fn a_wait_for_a_stopped_holder_asks_its_check() {
             let sent = clock.elapsed();
             send_signal(child.pid() as libc::pid_t, libc::SIGUSR1);
             child.expect_success_within(BY_ITSELF);
-            delays.push((name, Duration::from_nanos(ended.load(Acquire)).saturating_sub(sent)));
+            delays.push((name, Duration::from_nanos(ended.load(Relaxed)).saturating_sub(sent)));
         }
     }
     expect_delays("behind a stopped holder", delays, Duration::from_millis(60));

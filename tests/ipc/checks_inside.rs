@@ -1,13 +1,17 @@
 //! What the check of a `Stop` may do while its call waits: use the same queue, take long, panic, fork;
 //! and that a call which ends by it leaves nothing behind and keeps no wake to itself.
 
+use crate::support::BY_ITSELF;
+#[cfg(not(shmq_portable_sync))]
+use crate::support::Rng;
 use crate::support::harness::Case;
 use crate::support::process::{fork, shared_words, wait_for_count};
-use crate::support::signals::{block_sigusr1, count_sigusr1, ended_by_sigusr1};
+#[cfg(not(shmq_portable_sync))]
+use crate::support::signals::block_sigusr1;
+use crate::support::signals::{count_sigusr1, ended_by_sigusr1};
 use crate::support::threads::start_and_wait_until_asleep;
-use crate::support::{BY_ITSELF, Rng};
 use shmq::inspect::Inspector;
-use shmq::sync::{Barrier, Condvar, Mutex, Semaphore, SyncError};
+use shmq::sync::{Barrier, Condvar, Lock, Mutex, Semaphore, SyncError};
 use shmq::{GetError, PutError, Queue, Stop, Topic, WaitStrategy, wait_any};
 use std::ops::ControlFlow::{Break, Continue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +30,8 @@ pub fn cases() -> Vec<Case> {
         a_panic_of_a_check_leaves_nothing_behind,
         in_a_child_that_a_check_forks_the_call_ends,
         a_large_put_keeps_its_place_in_line_and_gives_it_back,
+        // Portable sleeps are not ended by a signal.
+        #[cfg(not(shmq_portable_sync))]
         no_wake_is_lost_with_an_interrupted_call,
     ]
 }
@@ -240,6 +246,18 @@ fn a_panic_of_a_check_leaves_nothing_behind() {
     let (mutex, condvar) = (Mutex::new(0u64).unwrap(), Condvar::new().unwrap());
     panics(|stop| drop(condvar.with_stop(stop).wait_while(mutex.lock().unwrap(), |n| *n == 0)));
     assert_eq!(*mutex.try_lock().unwrap(), 0);
+    let lock = Lock::new().unwrap();
+    lock.acquire().unwrap();
+    panics(|stop| drop(condvar.with_stop(stop).wait_notified(&lock)));
+    lock.acquire().unwrap();
+    panics(|stop| lock.with_stop(stop).acquire());
+    // The notice goes to the one that still waits.
+    let waiter = start_and_wait_until_asleep("a wait", {
+        let (lock, condvar) = (Lock::new().unwrap(), condvar.clone());
+        move || drop(condvar.wait_notified(lock.lock().unwrap()))
+    });
+    condvar.notify_one();
+    waiter.join();
     let semaphore = Semaphore::new(0).unwrap();
     panics(|stop| semaphore.with_stop(stop).acquire());
     semaphore.release().unwrap();
@@ -256,12 +274,20 @@ fn a_panic_of_a_check_leaves_nothing_behind() {
 
 /// Forks in the check of a call, in which parent and child end differently.
 fn forked_in<R>(call: impl FnOnce(&Stop) -> R, in_child: impl FnOnce(R)) -> R {
+    forked_with(|| (), call, in_child)
+}
+
+/// The same, where the child's check does something before it returns.
+fn forked_with<R>(in_check: impl Fn() + Send + Sync + 'static, call: impl FnOnce(&Stop) -> R, in_child: impl FnOnce(R)) -> R {
     static CHILD: AtomicI32 = AtomicI32::new(-1);
     CHILD.store(-1, Release);
-    let stop = Stop::with_check(|| {
+    let stop = Stop::with_check(move || {
         if CHILD.load(Acquire) == -1 {
             // SAFETY: the caller of this test has one thread.
             CHILD.store(unsafe { libc::fork() }, Release);
+            if CHILD.load(Acquire) == 0 {
+                in_check();
+            }
         }
         Continue(())
     });
@@ -320,9 +346,27 @@ fn in_a_child_that_a_check_forks_the_call_ends() {
         },
     );
     ended.unwrap();
+    // Nor its place at a condition variable.
+    let (lock, condvar, notified) = (Lock::new().unwrap(), Condvar::new().unwrap(), shared_words(1));
+    let ended = forked_in(
+        |stop| {
+            lock.acquire().unwrap();
+            let ended = condvar.with_stop(stop).wait_notified_timeout(&lock, Duration::from_secs(20));
+            (ended.map(|(_, waited)| waited.timed_out()), notified[0].load(Acquire))
+        },
+        |(ended, _)| {
+            assert!(ended.is_err_and(|error| error.is_interrupted()));
+            std::thread::sleep(Duration::from_millis(150));
+            notified[0].store(1, Release);
+            condvar.notify_one();
+        },
+    );
+    assert_eq!((ended.0.ok(), ended.1), (Some(false), 1), "the wait ended by that notice");
     let topic = Topic::<u64>::builder().capacity(4).create().unwrap();
     let mut subscriber = Some(topic.subscribe().unwrap());
-    let ended = forked_in(
+    let same = topic.clone();
+    let ended = forked_with(
+        move || same.publish(&3).unwrap(),
         |stop| {
             let subscriber = subscriber.take().unwrap().with_stop(stop);
             let ended = subscriber.next_timeout(Duration::from_secs(20));
@@ -331,7 +375,6 @@ fn in_a_child_that_a_check_forks_the_call_ends() {
         |(subscriber, ended)| {
             assert!(matches!(ended, Err(GetError::Interrupted)), "{ended:?}");
             assert!(matches!(subscriber.try_next(), Err(GetError::Inherited)));
-            topic.publish(&3).unwrap();
         },
     );
     assert_eq!(ended.1.unwrap(), 3);
@@ -402,6 +445,7 @@ fn a_large_put_keeps_its_place_in_line_and_gives_it_back() {
     greedy.kill();
 }
 
+#[cfg(not(shmq_portable_sync))]
 /// Two getters sleep; a message and a signal come to the one that its check ends, at about the same
 /// time: the other gets the message at once.
 fn no_wake_is_lost_with_an_interrupted_call() {

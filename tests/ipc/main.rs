@@ -14,6 +14,7 @@ mod directory;
 mod ends;
 mod executing;
 mod forking;
+#[cfg(not(shmq_portable_sync))]
 mod identity;
 mod interruptions;
 mod limits;
@@ -40,6 +41,8 @@ mod backlog;
 mod cgroup;
 #[cfg(not(shmq_portable_sync))]
 mod deaths;
+#[cfg(not(shmq_portable_sync))]
+mod detaching;
 #[cfg(not(shmq_portable_sync))]
 mod fences;
 #[cfg(not(shmq_portable_sync))]
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
     let cases = [
         traffic::cases(),
         forking::cases(),
+        #[cfg(not(shmq_portable_sync))]
         identity::cases(),
         ends::cases(),
         executing::cases(),
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         renames::cases(),
         restarts::cases(),
         deaths::cases(),
+        detaching::cases(),
         roles_deaths::cases(),
         acks::cases(),
         fences::cases(),

@@ -198,7 +198,7 @@ fn a_newcomer_ends_the_views_of_its_predecessor_beside_a_producer() {
     (0..4).for_each(|value| producer.try_put(&value).unwrap());
 }
 
-/// A record names its owner by 11 bits of a generation. A reader that leaves in good order, with a
+/// A record names its owner by 10 bits of a generation. A reader that leaves in good order, with a
 /// view that it has forgotten, gives no notice of it; the generation whose bits wrap ends it.
 fn no_later_holder_of_an_entry_is_taken_for_the_reader() {
     let queue = Queue::<u64>::builder().name(unique_name("wrap")).capacity(4).max_participants(2).create().unwrap();

@@ -15,6 +15,7 @@ mod locks;
 mod machine;
 mod meetings;
 mod names;
+mod notices;
 mod roles;
 mod semaphores;
 #[cfg(feature = "object")]
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
     cases.extend(names::cases());
     cases.extend(locks::cases());
     cases.extend(holds::cases());
+    cases.extend(notices::cases());
     cases.extend(semaphores::cases());
     cases.extend(events::cases());
     cases.extend(barriers::cases());

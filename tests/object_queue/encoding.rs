@@ -85,7 +85,7 @@ fn large_objects_are_encoded_in_place_and_arrive_whole() {
 
 #[test]
 fn an_object_that_never_fits_is_too_large() {
-    let queue = ObjectQueue::<Vec<u8>>::builder().capacity_bytes(4096).create().unwrap();
+    let queue = ObjectQueue::<Vec<u8>>::builder().capacity_bytes(4096).max_spilled_bytes(0).create().unwrap();
     let max = queue.max_len();
     match queue.put(&vec![1; 10_000]) {
         Err(PutError::TooLarge { len, max: limit }) => assert_eq!((len > 10_000, limit), (true, max)),

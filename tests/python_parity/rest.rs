@@ -11,18 +11,29 @@
 //! - `Lock`
 //!   - `sync::mutexes::a_mutex_lets_one_process_in_at_a_time`
 //!   - `sync::deaths::a_dead_holder_is_reported_to_every_locker_until_one_repairs`
-//! - `RLock`: locking twice times out, and a function takes what is guarded
+//!   - `sync::locks::another_thread_and_another_process_may_release`
+//!   - `sync::locks::a_release_too_many_is_refused`
+//!   - `sync::locks::a_dead_holder_is_reported_until_one_repairs`
+//! - `RLock`
+//!   - `sync::reentrant::a_thread_acquires_a_reentrant_lock_a_thousand_times`
+//!   - `sync::reentrant::only_the_thread_that_has_it_may_release_it`
+//!   - `sync::reentrant::a_dead_holder_of_a_reentrant_lock_is_reported`
+//! - `RLock`, by a `Mutex`: locking twice times out, and a function takes what is guarded
 //!   - `python_parity::rest::a_function_that_takes_what_is_guarded_serves_for_rlock`
 //!   - `sync::mutexes::a_thread_that_locks_twice_times_out`
 //! - `Semaphore`
 //!   - `sync::semaphores::no_more_processes_are_inside_than_there_are_permits`
-//! - `BoundedSemaphore`: a permit as a guard is released once
+//! - `BoundedSemaphore`: a release too many is refused, and a permit as a guard is released once
+//!   - `sync::semaphores::a_bounded_semaphore_refuses_a_release_too_many`
 //!   - `python_parity::rest::permits_serve_for_bounded_semaphore`
 //! - `Event`
 //!   - `sync::events::setting_releases_all_waiters`
 //! - `Condition`
 //!   - `sync::condvars::a_bounded_buffer_of_two_condvars_loses_nothing`
 //!   - `sync::condvars::notify_all_releases_all_waiters`
+//!   - `sync::notices::notify_wakes_as_many_as_it_says`
+//!   - `sync::notices::only_a_notice_ends_a_wait_for_a_notice`
+//!   - `sync::notices::no_notice_is_spent_on_killed_sleepers`
 //! - `Barrier`
 //!   - `sync::barriers::no_party_is_a_phase_ahead_and_each_phase_has_one_leader`
 //!   - `sync::barriers::a_timeout_breaks_it_for_the_others`

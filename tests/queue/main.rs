@@ -21,6 +21,7 @@ mod iterating;
 mod lengths;
 mod messages;
 mod names;
+mod owned;
 mod roles;
 mod straight;
 mod timeouts;

@@ -137,7 +137,7 @@ fn endpoints_go_on_beside_views() {
         drop(first);
         assert_eq!((0..9).take_while(|value| producer.try_put(value).is_ok()).count(), 2);
         drop(last);
-        (0..7).for_each(|_| drop(consumer.try_get().unwrap()));
+        (0..7).for_each(|_| assert!(consumer.try_get().is_ok()));
     }
 }
 
@@ -156,6 +156,21 @@ fn an_inspector_shows_views() {
     assert_eq!(held, [(Hold::View, me, true, 2), (Hold::Lease, me, true, 1)]);
     drop((viewed, leased));
     assert_eq!(Inspector::open(&*name).unwrap().snapshot().viewed, 0);
+}
+
+#[test]
+fn detach_names_views_forgotten_ones_too() {
+    let queue: Queue<u64> = queue(4);
+    queue.put_slice(&[1, 2]).unwrap();
+    let view = queue.lease_owned().unwrap().into_view().unwrap();
+    let refused = queue.detach().unwrap_err();
+    assert_eq!((refused.in_use().views, refused.in_use().owned_guards), (1, 1));
+    assert!(refused.to_string().contains("1 message with a view"), "{refused}");
+    let queue = refused.into_handle();
+    drop(view);
+    std::mem::forget(queue.lease().unwrap().into_view().unwrap());
+    let refused = queue.detach().unwrap_err();
+    assert_eq!((refused.in_use().views, refused.in_use().leases), (1, 0));
 }
 
 /// Views go to other threads, as references do.

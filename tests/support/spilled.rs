@@ -10,6 +10,8 @@ pub const RING_BYTES: usize = 1024;
 pub const FIRST_LARGE: u64 = 10;
 /// From this number on, an object is so large that it is encoded in place.
 pub const FIRST_HUGE: u64 = 1 << 40;
+/// And from this one on, small again.
+pub const FIRST_SMALL: u64 = 1 << 50;
 const LARGE_BYTES: usize = 2000;
 const HUGE_BYTES: usize = 70_000;
 
@@ -41,7 +43,8 @@ impl Object {
         let length = match number {
             ..FIRST_LARGE => 0,
             ..FIRST_HUGE => LARGE_BYTES + (number % 7) as usize,
-            _ => HUGE_BYTES,
+            ..FIRST_SMALL => HUGE_BYTES,
+            _ => 0,
         };
         // By copies of blocks: of few instructions, in a debug build too.
         let filler = char::from(b'a' + (number % 26) as u8).to_string();
@@ -51,7 +54,7 @@ impl Object {
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.number >= FIRST_HUGE && ENCODED.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+        if (FIRST_HUGE..FIRST_SMALL).contains(&self.number) && ENCODED.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             match self.encoding {
                 Encoding::Succeeds => {}
                 Encoding::Fails => return Err(S::Error::custom("it fails in place")),

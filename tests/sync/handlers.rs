@@ -3,7 +3,7 @@
 //! for ever: a verb that must not be called in a handler hangs here, until the harness ends it.
 
 use crate::support::harness::Case;
-use shmq::sync::{Barrier, Condvar, Event, Mutex, Semaphore, SyncError, Value};
+use shmq::sync::{Barrier, Condvar, Event, Lock, Mutex, Semaphore, SyncError, Value};
 use shmq::{PutError, Queue};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         messages_are_tried_to_put_in_a_handler,
         values_are_tried_in_a_handler,
         locks_are_tried_in_a_handler,
+        locks_without_data_are_tried_and_released_in_a_handler,
         a_release_in_a_handler_wakes_the_thread_that_it_interrupts,
         an_abort_in_a_handler_ends_the_wait_that_it_interrupts,
     ]
@@ -143,6 +144,7 @@ fn notices_are_given_in_a_handler() {
     let inside = condvar.clone();
     let act = move || {
         inside.notify_one();
+        inside.notify(2);
         inside.notify_all();
     };
     interrupt(Timer::Each(100), act, || {
@@ -210,6 +212,27 @@ fn locks_are_tried_in_a_handler() {
         counted += 1;
     });
     assert_eq!(*mutex.lock().unwrap(), counted + COUNTED.load(Relaxed));
+}
+
+fn locks_without_data_are_tried_and_released_in_a_handler() {
+    let lock = Lock::new().unwrap();
+    let inside = lock.clone();
+    static RELEASED: AtomicU64 = AtomicU64::new(0);
+    // What the code has acquired, the handler releases: a guard ends its own hold only.
+    let act = move || match inside.try_acquire() {
+        Ok(_) => inside.release().unwrap(),
+        Err(error) => {
+            assert!(error.is_would_block(), "{error:?}");
+            RELEASED.fetch_add(u64::from(inside.release().is_ok()), Relaxed);
+        }
+    };
+    interrupt(Timer::OnceARound(150), act, || {
+        let guard = lock.lock().unwrap();
+        assert!(lock.is_mine() || RELEASED.load(Relaxed) != 0);
+        drop(guard);
+        drop(lock.try_lock());
+    });
+    assert!(!lock.locked() && !lock.owner_died());
 }
 
 /// Like `sem_post`: the sleeper is woken, or finds the permit before it sleeps.

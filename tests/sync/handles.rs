@@ -4,7 +4,7 @@ use crate::support::harness::Case;
 use crate::support::process::{fork, shared_word, wait_for_count};
 use crate::support::{segment_exists, unique_name};
 use serde::{Deserialize, Serialize};
-use shmq::sync::{Array, Barrier, Condvar, Event, LockError, Mutex, Pipe, Semaphore, SyncError, Value};
+use shmq::sync::{Array, Barrier, Condvar, Event, Lock, LockError, Mutex, Pipe, ReentrantLock, Semaphore, SyncError, Value};
 use shmq::{CreateError, OpenError, Queue};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering::Release;
@@ -104,6 +104,8 @@ struct Everything {
     condvar: Condvar,
     barrier: Barrier,
     pipe: Pipe<u32, u64>,
+    lock: Lock,
+    reentrant: ReentrantLock,
 }
 
 fn every_handle_travels_through_a_queue() {
@@ -118,6 +120,9 @@ fn every_handle_travels_through_a_queue() {
         all.value.set(2.5).unwrap();
         all.semaphore.acquire().unwrap();
         all.condvar.notify_all();
+        // Acquired by the sender.
+        all.lock.release().unwrap();
+        assert!(all.reentrant.locked() && !all.reentrant.is_mine());
         assert_eq!(all.pipe.get().unwrap(), 77);
         all.pipe.put(&78).unwrap();
         all.barrier.wait().unwrap();
@@ -136,7 +141,11 @@ fn every_handle_travels_through_a_queue() {
         condvar: Condvar::new().unwrap(),
         barrier: Barrier::new(2).unwrap(),
         pipe: theirs,
+        lock: Lock::new().unwrap(),
+        reentrant: ReentrantLock::new().unwrap(),
     };
+    all.lock.acquire().unwrap();
+    all.reentrant.acquire().unwrap();
     letters.put(&serde_json::to_vec(&all).unwrap()).unwrap();
     ours.put(&77).unwrap();
     assert_eq!(ours.get().unwrap(), 78);
@@ -146,6 +155,7 @@ fn every_handle_travels_through_a_queue() {
     assert_eq!(*all.array.lock().unwrap(), [1, 2, 9]);
     assert_eq!(all.value.get().unwrap(), 2.5);
     assert_eq!(all.semaphore.value(), 1);
+    assert!(!all.lock.locked() && all.reentrant.is_mine());
     receiver.expect_success();
 }
 

@@ -6,7 +6,7 @@ use crate::support::signals::stop_by_sigint;
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{BY_ITSELF, PATIENCE};
 #[cfg(not(shmq_portable_sync))]
-use shmq::sync::{Array, Value};
+use shmq::sync::{Array, Lock, ReentrantLock, Value};
 use shmq::sync::{Barrier, Condvar, Event, LockError, Mutex, Semaphore, SyncError};
 use shmq::{Process, Queue, Stop, WaitError, try_wait_any, wait_any, wait_any_timeout};
 use std::time::{Duration, Instant};
@@ -40,9 +40,13 @@ fn lock_is_interrupted<G>(result: Result<G, LockError<G>>) {
 fn a_signal_ends_each_wait_of_a_primitive() {
     let (semaphore, event, barrier) = (Semaphore::new(0).unwrap(), Event::new().unwrap(), Barrier::new(2).unwrap());
     let (mutex, condvar) = (Mutex::new(0u64).unwrap(), Condvar::new().unwrap());
+    let (held, free) = (Lock::new().unwrap(), ReentrantLock::new().unwrap());
+    let levels = ReentrantLock::new().unwrap();
+    held.acquire().unwrap();
+    levels.acquire().unwrap();
     let queue: Queue<u64> = Queue::new(1).unwrap();
     let long = 2 * PATIENCE;
-    let waits: [&dyn Fn(&Stop); 10] = [
+    let waits: [&dyn Fn(&Stop); 15] = [
         &|stop| is_interrupted(semaphore.with_stop(stop).acquire()),
         &|stop| is_interrupted(semaphore.with_stop(stop).acquire_timeout(long)),
         &|stop| is_interrupted(semaphore.with_stop(stop).permit().map(drop)),
@@ -50,6 +54,11 @@ fn a_signal_ends_each_wait_of_a_primitive() {
         &|stop| is_interrupted(event.with_stop(stop).wait_deadline(Instant::now() + long)),
         &|stop| is_interrupted(barrier.with_stop(stop).wait()),
         &|stop| lock_is_interrupted(condvar.with_stop(stop).wait_while(mutex.lock().unwrap(), |n| *n == 0)),
+        &|stop| is_interrupted(held.with_stop(stop).acquire()),
+        &|stop| lock_is_interrupted(held.with_stop(stop).lock_timeout(long)),
+        &|stop| is_interrupted(levels.with_stop(stop).acquire_deadline(Instant::now() + long)),
+        &|stop| lock_is_interrupted(condvar.with_stop(stop).wait_notified(free.lock().unwrap())),
+        &|stop| lock_is_interrupted(condvar.with_stop(stop).wait_notified_timeout(free.lock().unwrap(), long)),
         &|stop| assert_eq!(wait_any(&[&queue, &event.with_stop(stop)], None), Err(WaitError::Interrupted)),
         &|stop| assert_eq!(wait_any_timeout(&[&queue.with_stop(stop), &semaphore], long), Err(WaitError::Interrupted)),
         &|stop| assert_eq!(wait_any(&[&queue, stop, &event], None), Ok(1)),
@@ -61,7 +70,7 @@ fn a_signal_ends_each_wait_of_a_primitive() {
         child.expect_success_within(BY_ITSELF);
     }
     assert_eq!((semaphore.value(), event.is_set()), (0, false));
-    assert!(mutex.try_lock().is_ok());
+    assert!(mutex.try_lock().is_ok() && held.is_mine() && levels.is_mine() && !free.locked());
 }
 
 #[cfg(not(shmq_portable_sync))]

@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         a_guard_in_a_child_releases_nothing,
         a_panic_with_a_guard_is_reported_until_repaired,
         a_lock_travels_by_its_handle,
+        a_lock_that_is_held_is_not_detached,
         #[cfg(not(shmq_portable_sync))]
         a_dead_holder_is_reported_until_one_repairs,
         #[cfg(not(shmq_portable_sync))]
@@ -183,6 +184,22 @@ fn a_lock_travels_by_its_handle() {
     assert!(Mutex::<u32>::open(lock.name()).is_err());
     again.release().unwrap();
     assert!(!lock.locked());
+}
+
+fn a_lock_that_is_held_is_not_detached() {
+    let lock = Lock::new().unwrap();
+    let name = lock.name().to_owned();
+    lock.acquire().unwrap();
+    let refused = lock.detach().unwrap_err();
+    assert_eq!((refused.in_use().locks, refused.in_use().other_handles), (1, 0));
+    let lock = refused.into_handle();
+    lock.release().unwrap();
+    let guard = lock.lock_owned().unwrap();
+    let refused = lock.detach().unwrap_err();
+    assert_eq!((refused.in_use().locks, refused.in_use().owned_guards), (1, 1));
+    drop(guard);
+    refused.into_handle().detach().unwrap();
+    assert!(Lock::open(&name).is_err());
 }
 
 /// Kills a process that has acquired it.

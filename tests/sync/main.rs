@@ -14,6 +14,8 @@ mod handles;
 mod interruptions;
 mod locks;
 mod mutexes;
+mod notices;
+mod owned;
 mod pipes;
 mod reentrant;
 mod semaphores;
@@ -67,6 +69,7 @@ fn gives_up_in_time<R>(timeout: Duration, run: impl FnOnce() -> R) -> R {
 fn main() -> ExitCode {
     let cases = [
         mutexes::cases(),
+        owned::cases(),
         locks::cases(),
         reentrant::cases(),
         values::cases(),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         events::cases(),
         semaphores::cases(),
         condvars::cases(),
+        notices::cases(),
         barriers::cases(),
         wait_any::cases(),
         pipes::cases(),

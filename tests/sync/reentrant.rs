@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         a_thread_that_ended_with_it_is_no_other_threads_equal,
         guards_and_levels_are_counted_together,
         a_panic_with_a_reentrant_lock_is_reported_until_repaired,
+        levels_of_any_thread_are_in_the_way_of_a_detach,
         #[cfg(not(shmq_portable_sync))]
         a_dead_holder_of_a_reentrant_lock_is_reported,
         #[cfg(not(shmq_portable_sync))]
@@ -193,6 +194,19 @@ fn a_panic_with_a_reentrant_lock_is_reported_until_repaired() {
     assert!(lock.lock().unwrap_err().is_owner_died());
     guard.mark_repaired();
     assert!(lock.lock().is_ok());
+}
+
+fn levels_of_any_thread_are_in_the_way_of_a_detach() {
+    let lock = ReentrantLock::new().unwrap();
+    std::thread::scope(|s| drop(s.spawn(|| lock.acquire().map(drop)).join()));
+    let lock = lock.detach().map_err(|refused| (refused.in_use().locks, refused.into_handle())).unwrap_err();
+    assert_eq!(lock.0, 1);
+    let other = ReentrantLock::new().unwrap();
+    let (guard, again) = (other.lock_owned().unwrap(), other.lock_owned().unwrap());
+    let refused = other.detach().unwrap_err();
+    assert_eq!((refused.in_use().locks, refused.in_use().owned_guards), (1, 2));
+    drop((guard, again));
+    refused.into_handle().detach().unwrap();
 }
 
 #[cfg(not(shmq_portable_sync))]

@@ -6,7 +6,7 @@ use crate::support::process::{exit_now, fork, send_signal};
 use crate::support::{segment_exists, unique_name};
 use shmq::CreateError;
 use shmq::inspect::{Inspector, WhyReplaced};
-use shmq::sync::{Array, Barrier, Condvar, Event, LockError, Mutex, Semaphore, Value};
+use shmq::sync::{Array, Barrier, Condvar, Event, Lock, LockError, Mutex, ReentrantLock, Semaphore, Value};
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
@@ -40,6 +40,7 @@ fn a_new_life_finds_what_it_asks_for() {
     let array = || Array::open_or_create(name("array"), [1u8, 2]).unwrap();
     let value = || Value::open_or_create(name("value"), 7u32).unwrap();
     let condvar = || Condvar::open_or_create(name("condvar")).unwrap();
+    let locks = || (Lock::open_or_create(name("lock")).unwrap(), ReentrantLock::open_or_create(name("reentrant")).unwrap());
     // However often it ends without dropping them.
     for by_a_kill in [false, true, false, true] {
         life(by_a_kill, || {
@@ -62,16 +63,18 @@ fn a_new_life_finds_what_it_asks_for() {
             locked[0] = 9;
             std::mem::forget(locked);
             assert_eq!(value.set(8).unwrap(), 7);
-            (event, semaphore, barrier, mutex, array, value, condvar)
+            let locks = locks();
+            assert!(!locks.0.acquire().unwrap().owner_died && !locks.1.acquire().unwrap().owner_died);
+            (event, semaphore, barrier, mutex, array, value, condvar, locks)
         });
     }
     // A process that only opens them finds everything as it was left.
     assert!(Event::open(name("event")).unwrap().is_set());
     life(true, event);
     assert!(matches!(Mutex::<u64>::open(name("mutex")).unwrap().lock(), Err(LockError::OwnerDied(left)) if *left == 6));
-    let last = (event(), semaphore(), barrier(), mutex(), array(), value(), condvar());
+    let last = (event(), semaphore(), barrier(), mutex(), array(), value(), condvar(), locks());
     let replaced = |what: &str| Inspector::open(name(what)).unwrap().about().predecessor.map(|it| it.why);
-    for what in ["event", "semaphore", "barrier", "array", "value", "condvar"] {
+    for what in ["event", "semaphore", "barrier", "array", "value", "condvar", "lock", "reentrant"] {
         assert_eq!(replaced(what), Some(WhyReplaced::UsersDead), "{what}");
     }
     // The mutex was opened, and removed with its only user.

@@ -28,6 +28,7 @@ mod naming;
 #[cfg(feature = "object")]
 mod objects;
 mod options;
+mod owned;
 mod shapes;
 mod sleeping;
 mod stops;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "object")]
         objects::cases(),
         options::cases(),
+        owned::cases(),
         inspecting::cases(),
         waiting_for_several::cases(),
         many::cases(),

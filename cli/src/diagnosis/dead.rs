@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, notice, trouble};
 use super::observation::Observation;
+use crate::terms;
 use crate::text::capitalised;
 use shmq::inspect::{Hold, State};
 
@@ -25,7 +26,22 @@ impl Observation<'_> {
                     "died",
                     format!("{pid} died"),
                     format!("{} died without leaving (killed, or ended by `_exit`). It holds nothing.", capitalised(&process)),
-                    format!("Nothing to do; its entry is used again. `shmq recover {name}` forgets it now."),
+                    match terms::has_messages(self.about.kind) {
+                        true => format!("Nothing to do; its entry is used again. `shmq recover {name}` forgets it now."),
+                        false => "Nothing to do; its entry is used again.".to_owned(),
+                    },
+                ));
+                continue;
+            }
+            if !terms::has_messages(self.about.kind) {
+                findings.push(trouble(
+                    "died-holding",
+                    format!("{pid} died holding {held}"),
+                    format!(
+                        "{} died (killed, or crashed) while it held {held}. What that guards may be half changed.",
+                        capitalised(&process)
+                    ),
+                    "The next process that locks it takes it over, and is told that its holder died.".to_owned(),
                 ));
                 continue;
             }

@@ -37,8 +37,9 @@ impl Observation<'_> {
         let runs = |pid: u32| self.now.participants.iter().any(|p| p.pid == pid && p.alive && p.process != ProcessState::Stopped);
         let same = |held: &&Holding| {
             let was = |other: &Holding| (other.what, other.pid, other.position) == (held.what, held.pid, held.position);
-            let is_endpoint = matches!(held.what, Hold::Producer | Hold::Consumer | Hold::Publisher);
-            !is_endpoint && runs(held.pid) && before.holdings.iter().any(was)
+            // A lock may have been free in between.
+            let lasts = !matches!(held.what, Hold::Producer | Hold::Consumer | Hold::Publisher | Hold::Lock);
+            lasts && runs(held.pid) && before.holdings.iter().any(was)
         };
         let mut pids: Vec<(u32, Hold)> = self.now.holdings.iter().filter(same).map(|held| (held.pid, held.what)).collect();
         pids.dedup();

@@ -39,7 +39,7 @@ impl Observation<'_> {
     pub fn held_by(&self, pid: u32) -> String {
         let of_it = |what| self.now.holdings.iter().filter(|held| held.pid == pid && held.what == what).count();
         let mut parts = Vec::new();
-        for what in [Hold::Producer, Hold::Publisher, Hold::Consumer, Hold::PutLock, Hold::GetLock] {
+        for what in [Hold::Producer, Hold::Publisher, Hold::Consumer, Hold::PutLock, Hold::GetLock, Hold::Lock] {
             if of_it(what) != 0 {
                 parts.push(match what {
                     Hold::Producer => "the put side (as its Producer)".to_owned(),

@@ -13,6 +13,7 @@ use crate::style::GOOD;
 use crate::style::NOTICE;
 use crate::style::TROUBLE;
 use crate::text;
+use crate::units;
 use serde_json::{Value, json};
 
 pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
@@ -54,7 +55,29 @@ pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
     } else {
         stdio::print(&examined.iter().map(|(row, findings)| report(row, findings)).collect::<Vec<_>>().join("\n"))?;
     }
+    if arguments.names.is_empty() && !arguments.json {
+        report_remains()?;
+    }
     Ok(if unwell { failure::UNWELL } else { code })
+}
+
+/// Objects in files of their own, whose queue is gone.
+fn report_remains() -> Result<(), Failure> {
+    let remains = shmq::inspect::remains().map_err(|error| Failure::unlisted(&error))?;
+    let files: u64 = remains.iter().map(|one| one.files).sum();
+    if files == 0 {
+        return Ok(());
+    }
+    let bytes = units::bytes(remains.iter().map(|one| one.bytes).sum::<u64>() as f64);
+    let advice = match remains.iter().all(|one| one.is_swept) {
+        true => "The next create of their user removes them, or `shmq rm --stale`.",
+        false => {
+            "`shmq rm --stale` removes those that have an anchor; remove the others (shmq-spill.*) by hand, if no process uses them."
+        }
+    };
+    let advice = wrapped(advice, "    ");
+    stdio::print(&format!("\n{files} files ({bytes}) of objects whose queue has no name and no process.\n{advice}"))?;
+    Ok(())
 }
 
 fn examine(row: &Row, before: Option<&Row>) -> Vec<Finding> {

@@ -24,6 +24,12 @@ pub fn run(arguments: &Rm) -> Result<u8, Failure> {
             }
         }
     }
+    if all && arguments.stale {
+        match inspect::remove_remains().map_err(|error| Failure::unlisted(&error))? {
+            0 => {}
+            queues => removed += &format!("removed what was left of {queues} without a name\n"),
+        }
+    }
     // The queues are removed even if this cannot be written.
     stdio::print(&removed)?;
     Ok(code)

@@ -80,6 +80,35 @@ fn set_up_2_the_consumer_was_killed_with_a_lease() {
     assert!(examine(&name).0.is_empty());
 }
 
+/// A queue that views fill: who has them, while it lives and after its death.
+#[test]
+fn views_in_the_way_of_a_put_are_named() {
+    let name = Name::new("viewed");
+    let queue = Queue::<u64>::create(&*name, 2).expect("created");
+    queue.put_slice(&[1, 2]).expect("room");
+    let viewer = peers::start_and_see("viewer", &name, |seen, _| seen.viewed == 2);
+    let peeked = run(&["peek", &name]).expect(0);
+    assert!(peeked.err.contains("2 messages that are done and kept by views"), "{}", peeked.err);
+    let producer = peers::start_and_see("producer", &name, |seen, pid| {
+        of(seen, pid).is_some_and(|p| p.put_waits.is_some_and(|waits| waits.since > Duration::from_millis(1100)))
+    });
+    let pid = viewer.pid();
+    let (troubles, _, words) = examine(&name);
+    assert_eq!(troubles, ["full"], "{words}");
+    for word in [&format!("held by views of process {pid}"), "0 of 2 messages, 0 on lease, 2 kept by views", "drop its views"] {
+        assert!(words.contains(word), "{word:?} is not in {words}");
+    }
+    let stat = run(&["stat", &name]).expect(0);
+    assert!(stat.text().contains("2 messages, which are done"), "{}", stat.text());
+    producer.kill();
+    viewer.kill();
+    let (troubles, ls, words) = examine(&name);
+    assert!(troubles.is_empty(), "nothing is lost: {words}");
+    assert!(ls.contains(&format!("{pid} died with views")), "{ls}");
+    run(&["recover", &name]).expect(0);
+    assert_eq!(Inspector::open(&*name).expect("it is there").snapshot().viewed, 0);
+}
+
 #[test]
 fn set_up_3_the_producer_is_blocked_on_a_full_queue() {
     let name = Name::new("full");

@@ -42,6 +42,12 @@ fn play_a_part() {
             drop(queue);
             sleep_for_ever()
         }
+        // Holds a lock.
+        "locker" => {
+            let lock = shmq::sync::Lock::open(&name).expect("made");
+            lock.acquire().expect("free");
+            sleep_for_ever()
+        }
         // Creates a queue of bytes with one message that goes with it.
         "bytes" => {
             let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(4096).create().expect("made");
@@ -72,6 +78,13 @@ fn play_a_part() {
             let queue = Queue::<u64>::open(&name).expect("there is one");
             let lease = queue.lease().expect("a message");
             std::hint::black_box(&lease);
+            sleep_for_ever()
+        }
+        // Takes two messages, which are done, and goes on reading them.
+        "viewer" => {
+            let queue = Queue::<u64>::open(&name).expect("there is one");
+            let views = [0; 2].map(|_| queue.lease().and_then(|lease| lease.into_view()).expect("a message"));
+            std::hint::black_box(&views);
             sleep_for_ever()
         }
         // Takes all that there is room for by lease, and waits for one more.

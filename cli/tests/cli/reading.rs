@@ -136,6 +136,25 @@ fn what_is_no_queue_is_shown_and_not_operated() {
 }
 
 #[test]
+fn the_holder_of_a_lock_is_shown_and_its_death_reported() {
+    let name = Name::new("lock");
+    let lock = shmq::sync::Lock::create(&*name).expect("created");
+    let holder = peers::start_and_see("locker", &name, |seen, _| seen.holdings.len() == 1);
+    let printed = run(&["stat", &name, "--json", "-i", "0"]).expect(0).json();
+    schema::check(&printed, "queue");
+    let held = &printed["holdings"][0];
+    assert_eq!((&held["what"], &held["pid"], &held["alive"]), (&json!("lock"), &json!(holder.pid()), &json!(true)));
+    assert!(run(&["stat", &name, "-i", "0"]).expect(0).text().contains("lock"));
+    run(&["doctor", &name, "-i", "0"]).expect(0);
+    let pid = holder.pid();
+    holder.kill();
+    let ran = run(&["doctor", &name, "-i", "0"]);
+    let words = ran.text();
+    assert!(words.contains(&format!("{pid} died holding the lock")) && !words.contains("recover"), "{words}");
+    assert!(lock.acquire().expect("taken over").owner_died);
+}
+
+#[test]
 fn peek_leaves_messages_where_they_are() {
     let name = Name::new("peek");
     feed(&["put", &name, "--lines"], b"first\nsecond\n\x1b[2J\n").expect(0);

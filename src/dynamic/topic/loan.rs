@@ -1,5 +1,6 @@
 //! [`DynTopicLoan`]: a message of a topic that is written in place, as bytes.
 
+use crate::attachment::Kept;
 use crate::error::PutError;
 use crate::raw::RawQueue;
 use crate::shm::participant::Id;
@@ -26,12 +27,16 @@ use std::ops::{Deref, DerefMut};
 #[must_use = "dropping aborts the message"]
 pub struct DynTopicLoan<'t> {
     loan: TopicLoan<'t, [u8]>,
-    raw: &'t RawQueue,
 }
 
 impl<'t> DynTopicLoan<'t> {
-    pub(super) fn claim<const OWNED: bool>(raw: &'t RawQueue, me: Id, len: usize, wait: Wait) -> Result<Self, PutError> {
-        Ok(DynTopicLoan { loan: TopicLoan::claim_bytes::<OWNED>(raw, me, len, wait)?, raw })
+    pub(in crate::dynamic) fn claim<const OWNED: bool>(
+        raw: Kept<'t, RawQueue>,
+        me: Id,
+        len: usize,
+        wait: Wait,
+    ) -> Result<Self, PutError> {
+        Ok(DynTopicLoan { loan: TopicLoan::claim_bytes::<OWNED>(raw, me, len, wait)? })
     }
 
     /// Makes it a message, which subscribers see from now on.
@@ -67,7 +72,7 @@ impl<'t> DynTopicLoan<'t> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn commit_len(self, len: usize) -> Result<(), PutError> {
-        self.raw.check_length(len)?;
+        self.loan.raw().check_length(len)?;
         match self.loan.len() {
             max if len > max => Err(PutError::TooLarge { len, max }),
             _ => self.loan.commit_len(len),

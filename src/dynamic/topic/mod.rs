@@ -45,6 +45,10 @@ pub struct DynTopic {
 }
 
 impl DynTopic {
+    pub(in crate::dynamic) fn bytes(&self) -> &Topic<[u8]> {
+        &self.bytes
+    }
+
     /// Settings for a topic to be created or opened, as those of
     /// [`DynQueue::builder`](crate::DynQueue::builder): with a layout, or with `None` to open
     /// whatever topic it is.

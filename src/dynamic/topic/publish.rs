@@ -1,7 +1,7 @@
 //! Publishing by bytes: through a [`DynTopic`], by lock, and through a [`DynPublisher`].
 
 use super::{DynTopic, DynTopicLoan};
-use crate::attachment::Attached;
+use crate::attachment::{Attached, Kept};
 use crate::dynamic::MessageLayout;
 use crate::error::PutError;
 use crate::raw::{BY_LOCK, BY_OWNER, ToAll};
@@ -99,7 +99,7 @@ impl DynTopic {
 
     fn loan_by(&self, len: usize, wait: Wait) -> Result<DynTopicLoan<'_>, PutError> {
         let raw = self.bytes.raw();
-        DynTopicLoan::claim::<BY_LOCK>(raw, raw.me()?, len, wait)
+        DynTopicLoan::claim::<BY_LOCK>(Kept::Borrowed(raw), raw.me()?, len, wait)
     }
 }
 
@@ -120,6 +120,10 @@ pub struct DynPublisher {
 }
 
 impl DynPublisher {
+    pub(in crate::dynamic) fn bytes(&self) -> &Publisher<[u8]> {
+        &self.bytes
+    }
+
     pub(super) fn over(bytes: Publisher<[u8]>, layout: Arc<MessageLayout>) -> DynPublisher {
         DynPublisher { bytes, layout }
     }
@@ -239,7 +243,7 @@ impl DynPublisher {
 
     fn loan_by(&self, len: usize, wait: Wait) -> Result<DynTopicLoan<'_>, PutError> {
         let (raw, owner) = self.bytes.parts();
-        DynTopicLoan::claim::<BY_OWNER>(raw, raw.check(owner)?, len, wait)
+        DynTopicLoan::claim::<BY_OWNER>(Kept::Borrowed(raw), raw.check(owner)?, len, wait)
     }
 }
 

@@ -27,6 +27,10 @@ pub struct DynSubscriber {
 }
 
 impl DynSubscriber {
+    pub(in crate::dynamic) fn bytes(&self) -> &Subscriber<[u8]> {
+        &self.bytes
+    }
+
     pub(super) fn over(bytes: Subscriber<[u8]>, layout: Arc<MessageLayout>) -> DynSubscriber {
         DynSubscriber { bytes, layout }
     }

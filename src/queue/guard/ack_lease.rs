@@ -112,7 +112,7 @@ impl<'q, T: ?Sized + Plain> AckLease<'q, T> {
     #[inline]
     pub fn ack(self) -> Result<(), GetError> {
         let mut acknowledged = Err(GetError::Inherited);
-        end!(self.leased, |raw, record| acknowledged = raw.release(record));
+        end!(self.leased, |raw, record| acknowledged = raw.release_as::<T>(record));
         acknowledged
     }
 

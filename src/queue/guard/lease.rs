@@ -84,7 +84,7 @@ impl<'q, T: ?Sized + Plain> Lease<'q, T> {
     #[inline(always)]
     pub fn release(self) {
         // Poisoned: the next verb returns it, since ending a lease returns no error.
-        end!(self.leased, |raw, record| drop(raw.release(record)));
+        end!(self.leased, |raw, record| drop(raw.release_as::<T>(record)));
     }
 
     /// Ends the lease without finishing its message: it is delivered again, to any consumer, before

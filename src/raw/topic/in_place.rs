@@ -75,8 +75,12 @@ impl InPlace {
     }
 
     pub fn has(&self, kind: InPlaceUse, incarnation: u32) -> bool {
+        self.count(kind, incarnation) != 0
+    }
+
+    fn count(&self, kind: InPlaceUse, incarnation: u32) -> u64 {
         let word = self.0.load(Acquire);
-        word >> INCARNATION_SHIFT == incarnation as u64 && kind.count(word) != 0
+        if word >> INCARNATION_SHIFT == incarnation as u64 { kind.count(word) } else { 0 }
     }
 
     pub fn end(&self, kind: InPlaceUse, incarnation: u32) {
@@ -96,6 +100,12 @@ impl RawQueue {
     /// Has this process lossy subscribers, which exclude loans?
     pub(crate) fn has_lossy_readers(&self) -> bool {
         self.topic_part().in_place.has(InPlaceUse::LossyReader, self.incarnation())
+    }
+
+    /// Loans of this process, forgotten ones too. (A walk would begin at the bound, not at the oldest
+    /// record, and might not find one.)
+    pub(in crate::raw) fn topic_loans(&self) -> usize {
+        self.topic_part().in_place.count(InPlaceUse::Loan, self.incarnation()) as usize
     }
 
     /// `incarnation`: that in which it began.

@@ -96,7 +96,9 @@ impl Segment {
         // Our own share goes first: if two processes detached at once and kept theirs, each would
         // see the other's and leave the name behind. This way the later one sees no other, and an
         // opener has either kept the name by then or finds that it leads elsewhere.
-        if self.descriptor.stop_keeping_name().is_err() || self.preserves_or_persists() {
+        // A persisted queue that was unlinked has files to be removed, and no name.
+        let keeps_name = || self.preserves_or_persists() && (!self.has_spilled() || self.has_name());
+        if self.descriptor.stop_keeping_name().is_err() || keeps_name() {
             return;
         }
         let max_participants = self.info.max_participants;

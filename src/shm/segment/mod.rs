@@ -22,7 +22,7 @@
 //! | how it detaches, and when the name goes | `detach`, `deferred`, `unlink` |
 //! | when a segment is dead, and what replaces it | `claim`, `ended`, `predecessor` |
 //! | what a killed process leaves, and how that is removed | `stale` |
-//! | files of objects that are larger than the ring | `spilled` |
+//! | files of objects that are larger than the ring | `spilled`, `spill_mapping` |
 //! | which locks there are | `locks`; descriptors and forks: `descriptors`, `pending_fork` |
 //! | why a call was refused | `refusal`, `syscall_error`, `owners`, `directory` |
 //!
@@ -72,6 +72,7 @@ mod refusal;
 mod retry;
 mod space;
 mod spec;
+mod spill_mapping;
 mod spilled;
 mod stale;
 mod structure;
@@ -97,7 +98,8 @@ pub(crate) use options::{Asked, checked_mode};
 pub use owners::Owners;
 pub use predecessor::{Predecessor, WhyReplaced};
 pub(crate) use spec::Spec;
-pub(crate) use spilled::{SpillError, SpillMapping, file_bytes, object_bytes};
+pub(crate) use spill_mapping::SpillMapping;
+pub(crate) use spilled::{Remains, SpillError, file_bytes, object_bytes, remains_in, remove_remains};
 pub use stale::Removal;
 pub(crate) use stale::remove_stale;
 pub(crate) use structure::Wanted;

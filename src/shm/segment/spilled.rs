@@ -28,47 +28,23 @@ use super::owners::Owners;
 use super::retry::Retry;
 use super::space::{missing_bytes, reserve};
 use super::spec::OWNER_MODE;
+use super::spill_mapping::{FILE_HEAD_BYTES, FileHead, SpillMapping};
 use crate::atomic::Ordering;
 use crate::error::CreateError;
 use crate::os;
 use crate::shm::layout::PAGE_BYTES;
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 
 const PREFIX: &str = "shmq-spill.";
 const ANCHOR: &str = "anchor";
 const DIGITS: usize = 16;
 /// Bytes of the longest name, with a slash before it and a NUL behind it.
 const NAME_BYTES: usize = 1 + PREFIX.len() + 2 * DIGITS + 1 + 1;
-
-/// Bytes of a file before the object.
-const FILE_HEAD_BYTES: usize = size_of::<FileHead>();
-const FILE_MAGIC: u64 = u64::from_le_bytes(*b"shmqspil");
-const FILE_VERSION: u64 = 1;
-
-/// What a file begins with.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileHead {
-    magic: u64,
-    version: u64,
-    nonce: u64,
-    position: u64,
-    /// Bytes that were reserved for the object.
-    room: u64,
-    reserved: [u64; 3],
-}
-
-impl FileHead {
-    fn new(nonce: u64, position: u64, room: u64) -> FileHead {
-        FileHead { magic: FILE_MAGIC, version: FILE_VERSION, nonce, position, room, reserved: [0; 3] }
-    }
-}
 
 /// Why the file of an object was not made, or cannot be read.
 #[derive(Debug)]
@@ -212,6 +188,51 @@ fn objects_of(directory: &Directory, nonce: u64) -> Vec<(u64, u64)> {
     found
 }
 
+/// The files of one segment that no process is attached to and no name leads to: number and bytes, its
+/// anchor not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remains {
+    pub files: u64,
+    pub bytes: u64,
+    /// Without an anchor nothing says whether a process uses them: no sweep removes them.
+    pub has_anchor: bool,
+}
+
+/// What killed processes left of segments without a name. Takes no lock.
+pub(crate) fn remains_in(directory: &Directory) -> io::Result<Vec<Remains>> {
+    let mut found = BTreeMap::<u64, Remains>::new();
+    for file in fs::read_dir(directory.path())?.flatten() {
+        match file.file_name().to_str().and_then(SpillName::of) {
+            Some(SpillName::Anchor { nonce }) => found.entry(nonce).or_default().has_anchor = true,
+            Some(SpillName::Object { nonce, .. }) => {
+                let remains = found.entry(nonce).or_default();
+                remains.files += 1;
+                remains.bytes += file.metadata().map_or(0, |file| file.len());
+            }
+            None => {}
+        }
+    }
+    found.retain(|&nonce, remains| !remains.has_anchor || is_left(&anchor_of(directory, nonce)));
+    Ok(found.into_values().collect())
+}
+
+/// Is the anchor the file's only name, and no process attached?
+fn is_left(anchor: &Place) -> bool {
+    let Ok(file) = Descriptor::open_transient(anchor.path()) else { return false };
+    file.metadata().is_ok_and(|found| found.nlink() == 1) && matches!(file.whole_conflict(), Ok(None))
+}
+
+/// Removes what killed processes left of segments without a name; returns of how many.
+pub(crate) fn remove_remains(directory: &Directory) -> io::Result<usize> {
+    let mut removed = 0;
+    for file in fs::read_dir(directory.path())?.flatten() {
+        if let Some(SpillName::Anchor { nonce }) = file.file_name().to_str().and_then(SpillName::of) {
+            removed += usize::from(clean_up(directory, nonce) == Cleaned::Now);
+        }
+    }
+    Ok(removed)
+}
+
 /// Removes the file of a position, and returns its bytes, which `before` learns before. Allocates
 /// nothing: it may be called under a side.
 fn remove(directory: &Directory, nonce: u64, position: u64, before: impl FnOnce(u64)) -> Option<u64> {
@@ -232,6 +253,15 @@ fn remove(directory: &Directory, nonce: u64, position: u64, before: impl FnOnce(
         before(bytes);
         (libc::unlink(path.as_ptr().cast()) == 0).then_some(bytes)
     }
+}
+
+/// The first bytes of the object of a position, without mapping it.
+pub(super) fn read_object(directory: &Directory, nonce: u64, position: u64, length: usize) -> io::Result<Vec<u8>> {
+    let path = path_of(directory, nonce, &format!("{position:016x}"));
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK).open(path)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, FILE_HEAD_BYTES as u64)?;
+    Ok(bytes)
 }
 
 impl Segment {
@@ -257,6 +287,8 @@ impl Segment {
             if locked {
                 let made = match self.place.leads_to(file) {
                     true => anchor_at(&self.place, nonce),
+                    // By a process that made it, and then took the name away.
+                    false if anchor.leads_to(file) => Ok(()),
                     false => Err(io::Error::new(io::ErrorKind::NotFound, "the segment has lost its name")),
                 };
                 self.descriptor.unlock_name(self.info.max_participants)?;
@@ -364,11 +396,15 @@ impl Segment {
         objects_of(self.place.directory(), self.info.nonce)
     }
 
+    /// Have objects had files of their own? (A process may exit in a signal handler, above a frame that
+    /// allocates: it then does as little as possible.)
+    pub(super) fn has_spilled(&self) -> bool {
+        self.info.max_spilled_bytes != 0 && self.head().spilled.objects.load(Ordering::Relaxed) != 0
+    }
+
     /// Removes the files, if the name is gone and the caller holds the locks of the last leaver.
     pub(super) fn clean_up_as_last(&self) {
-        if self.info.max_spilled_bytes == 0 || self.head().spilled.objects.load(Ordering::Relaxed) == 0 {
-            // Perhaps above a frame that allocates, in a signal handler that exits: as little as
-            // possible.
+        if !self.has_spilled() {
             return;
         }
         let (directory, nonce, file) = (self.place.directory(), self.info.nonce, self.descriptor.file());
@@ -384,107 +420,6 @@ impl Segment {
             clean_up(self.place.directory(), self.info.nonce);
         }
     }
-}
-
-/// The mapping of an object's file. Before it lies a page of this process alone, which no peer can
-/// write: so a pointer to the object is enough to find out what to unmap.
-///
-/// ```text
-///   base                    base + PAGE
-///   | total bytes | room .. | FileHead | object ..
-///   '---- private page -----'------ the file -----'
-/// ```
-#[derive(Debug)]
-pub(crate) struct SpillMapping {
-    base: NonNull<u8>,
-}
-
-// SAFETY: an address of memory that this value alone unmaps; it belongs to no thread.
-unsafe impl Send for SpillMapping {}
-// SAFETY: shared references read what was written before the value existed.
-unsafe impl Sync for SpillMapping {}
-
-impl SpillMapping {
-    /// # Safety
-    /// `number` is an open descriptor of a file that has `file_bytes` bytes.
-    unsafe fn of_number(number: RawFd, file_bytes: u64, room: u64) -> io::Result<SpillMapping> {
-        let private = page_bytes();
-        let too_large = || io::Error::from_raw_os_error(libc::ENOMEM);
-        let file_bytes = usize::try_from(file_bytes).map_err(|_| too_large())?;
-        let total = file_bytes.checked_add(private).filter(|&total| isize::try_from(total).is_ok()).ok_or_else(too_large)?;
-        let rights = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice; then the file over all of it
-        // but its first page.
-        unsafe {
-            let base = libc::mmap(std::ptr::null_mut(), total, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
-            if base == libc::MAP_FAILED {
-                return Err(io::Error::last_os_error());
-            }
-            let file = base.cast::<u8>().add(private).cast();
-            let flags = libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE;
-            if libc::mmap(file, file_bytes, rights, flags, number, 0) == libc::MAP_FAILED {
-                let error = io::Error::last_os_error();
-                libc::munmap(base, total);
-                return Err(error);
-            }
-            // As a segment's: it is not the program's own memory.
-            libc::madvise(file, file_bytes, libc::MADV_DONTDUMP);
-            let base = NonNull::new_unchecked(base.cast::<u8>());
-            base.cast::<[usize; 2]>().write([total, room as usize]);
-            Ok(SpillMapping { base })
-        }
-    }
-
-    fn words(&self) -> [usize; 2] {
-        // SAFETY: written when the mapping was made, in memory of this process alone.
-        unsafe { self.base.cast::<[usize; 2]>().read() }
-    }
-
-    fn head(&self) -> *mut FileHead {
-        // SAFETY: the file follows the private page, and has a head.
-        unsafe { self.base.as_ptr().add(page_bytes()).cast() }
-    }
-
-    /// The object's bytes.
-    pub fn object(&self) -> *mut u8 {
-        // SAFETY: the object follows the head, inside the mapping.
-        unsafe { self.head().cast::<u8>().add(FILE_HEAD_BYTES) }
-    }
-
-    /// Bytes that the object has room for.
-    pub fn room(&self) -> usize {
-        self.words()[1]
-    }
-
-    /// Gives the mapping to the pointer to its object.
-    pub fn into_object(self) -> *mut u8 {
-        std::mem::ManuallyDrop::new(self).object()
-    }
-
-    /// The mapping that [`into_object`](SpillMapping::into_object) gave away.
-    ///
-    /// # Safety
-    /// `object` comes from there, and this is called once for it.
-    pub unsafe fn of_object(object: *mut u8) -> SpillMapping {
-        // SAFETY: as the caller says: head and private page lie before the object.
-        let base = unsafe { object.sub(FILE_HEAD_BYTES + page_bytes()) };
-        // SAFETY: inside a mapping, so not null.
-        SpillMapping { base: unsafe { NonNull::new_unchecked(base) } }
-    }
-}
-
-impl Drop for SpillMapping {
-    fn drop(&mut self) {
-        // SAFETY: the whole mapping, which this value alone owns.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.words()[0]) };
-    }
-}
-
-/// A page of the system, which may be larger than the segment's.
-fn page_bytes() -> usize {
-    // SAFETY: sysconf takes a number and returns one.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes).unwrap_or(PAGE_BYTES as usize)
 }
 
 #[cfg(test)]

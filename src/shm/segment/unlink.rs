@@ -43,7 +43,7 @@ impl Segment {
             };
             let last_try = retry.ends();
             if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
-                let spills = anchor_if_in_use(place, &descriptor, max_participants)?;
+                let spills = anchor_if_it_spills(place, &descriptor)?;
                 let unlinked = place.unlink();
                 if unlinked.is_ok() {
                     claim::mark(&descriptor, segment_state::UNLINKED);
@@ -75,15 +75,11 @@ impl Segment {
 }
 
 /// The nonce, if objects of the queue may lie in files of their own. Those of a queue in use, now or
-/// later, are found by its anchor once the name is gone. The caller holds the name byte.
-fn anchor_if_in_use(place: &Place, descriptor: &Descriptor, max_participants: Option<u32>) -> Result<Option<u64>, OpenError> {
-    let (Some(max_participants), Ok(header)) = (max_participants, read_header(descriptor)) else { return Ok(None) };
-    if !header.spills() {
-        return Ok(None);
-    }
-    if descriptor.any_liveness_conflict(max_participants).unwrap_or(true) {
-        anchor_at(place, header.nonce()).map_err(|error| SyscallError { call: "link", error })?;
-    }
+/// later, are found by its anchor once the name is gone. (In use or not: a process may attach until
+/// the name goes.) The caller holds the name byte.
+fn anchor_if_it_spills(place: &Place, descriptor: &Descriptor) -> Result<Option<u64>, OpenError> {
+    let Some(header) = read_header(descriptor).ok().filter(|header| header.spills()) else { return Ok(None) };
+    anchor_at(place, header.nonce()).map_err(|error| SyscallError { call: "link", error })?;
     Ok(Some(header.nonce()))
 }
 

@@ -16,6 +16,7 @@ use super::names::{Place, place_of};
 use super::predecessor::Predecessor;
 use super::refusal::{OPEN, about_open, check_to_open, locate};
 use super::space::missing_bytes;
+use super::spilled::read_object;
 use super::syscall_error::{SyscallError, corrupted};
 use super::topic_area::TopicArea;
 use crate::atomic::Ordering;
@@ -153,6 +154,11 @@ impl View {
 
     pub fn mode(&self) -> u32 {
         self.mode
+    }
+
+    /// The first bytes of the object of a position, in a file of its own.
+    pub fn read_spilled(&self, position: u64, length: usize) -> io::Result<Vec<u8>> {
+        read_object(self.place.directory(), self.info.nonce, position, length)
     }
 
     /// Does the name still lead here?

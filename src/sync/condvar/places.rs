@@ -75,12 +75,14 @@ pub(super) struct Places<'p> {
     table: &'p [CondvarPlace],
 }
 
-/// A place that a thread of this process waits in.
-#[derive(Clone, Copy)]
+/// A place that a thread of this process waits in. Dropping it ends a wait whose caller does not use
+/// the notice that may have come: another gets it. (Also if a check of the caller's panics.)
 pub(super) struct Place<'p> {
+    places: Places<'p>,
     place: &'p CondvarPlace,
     /// As it is while it waits.
     waiting: Word,
+    has_left: bool,
 }
 
 impl<'p> Places<'p> {
@@ -124,7 +126,7 @@ impl<'p> Places<'p> {
             // Before the place is taken: a notifier that comes after the waiter's unlock reads it.
             self.words.places_end.fetch_max(end, AcqRel);
             let taken = place.state.compare_exchange(FREE, claimed.0, AcqRel, Relaxed);
-            taken.is_ok().then(|| Place { place, waiting: claimed.with(WAITING) })
+            taken.is_ok().then(|| Place { places: self, place, waiting: claimed.with(WAITING), has_left: false })
         })
     }
 
@@ -154,18 +156,6 @@ impl<'p> Places<'p> {
     /// Hands on what the dead had of notices. For a caller that waits.
     pub fn hand_on_of_the_dead(self, me: Id) {
         self.free_the_dead(me, |state| matches!(state, NOTIFIED | RELEASED | HANDING));
-    }
-
-    /// Ends a wait whose caller does not use the notice that may have come: another gets it.
-    pub fn give_up(self, place: Place<'_>) {
-        let left = place.place.state.compare_exchange(place.waiting.0, FREE, AcqRel, Acquire);
-        match left.map_err(Word) {
-            Err(word) if word == place.waiting.with(NOTIFIED) => self.hand_on(place.place, word),
-            Err(word) if word == place.waiting.with(RELEASED) => {
-                let _ = place.place.state.compare_exchange(word.0, FREE, AcqRel, Relaxed);
-            }
-            _ => {}
-        }
     }
 
     /// The number that the next waiter will have: all that wait now are before it.
@@ -233,28 +223,46 @@ impl<'p> Places<'p> {
         word.waiter().is_some_and(|id| participant::is_alive(self.primitive.segment(), id, me))
     }
 
-    /// Where the waiter of a place sleeps.
-    pub fn condvar(self, place: Place<'p>) -> lock::Condvar<'p> {
-        self.condvar_of(place.place)
-    }
-
     fn condvar_of(self, place: &'p CondvarPlace) -> lock::Condvar<'p> {
         self.primitive.condvar().with_words(&place.condvar)
     }
 }
 
-impl Place<'_> {
-    pub fn has_notice(self) -> bool {
+impl<'p> Place<'p> {
+    /// Where its waiter sleeps.
+    pub fn condvar(&self) -> lock::Condvar<'p> {
+        self.places.condvar_of(self.place)
+    }
+
+    pub fn has_notice(&self) -> bool {
         self.place.state.load(SeqCst) != self.waiting.0
     }
 
     /// Ends the wait with the lock, and takes the notice that came: was there one?
-    pub fn leave(self) -> bool {
+    pub fn leave(mut self) -> bool {
+        self.has_left = true;
         let left = self.place.state.compare_exchange(self.waiting.0, FREE, AcqRel, Acquire);
         // If the place is not this one's any more, it was taken for dead, or a peer overwrote it.
         if let Some(found) = left.err().filter(|&found| Word(found).with(WAITING) == self.waiting) {
             let _ = self.place.state.compare_exchange(found, FREE, AcqRel, Relaxed);
         }
         left.is_err()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // A child that a check of the caller's forked leaves its parent's place alone.
+        if self.has_left || self.places.primitive.attachment().known_me() != self.waiting.waiter() {
+            return;
+        }
+        let left = self.place.state.compare_exchange(self.waiting.0, FREE, AcqRel, Acquire);
+        match left.map_err(Word) {
+            Err(word) if word == self.waiting.with(NOTIFIED) => self.places.hand_on(self.place, word),
+            Err(word) if word == self.waiting.with(RELEASED) => {
+                let _ = self.place.state.compare_exchange(word.0, FREE, AcqRel, Relaxed);
+            }
+            _ => {}
+        }
     }
 }

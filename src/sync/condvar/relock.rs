@@ -4,7 +4,7 @@ use crate::attachment::Kept;
 use crate::sync::lock::{Lock, LockGuard};
 use crate::sync::mutex::MutexGuard;
 use crate::sync::primitive::Primitive;
-use crate::sync::reentrant::{ReentrantLock, ReentrantLockGuard};
+use crate::sync::reentrant::{Levels, ReentrantLock, ReentrantLockGuard};
 use crate::sync::{LockError, SyncError};
 use crate::wait::Wait;
 
@@ -27,7 +27,7 @@ use crate::wait::Wait;
 /// let (lock, condvar) = (ReentrantLock::new()?, Condvar::new()?);
 /// lock.acquire()?;
 /// lock.acquire()?;
-/// let (_, result) = condvar.wait_notified_timeout(&lock, Duration::from_millis(10))?;
+/// let (_, result) = condvar.wait_notified_timeout(&lock, Duration::from_millis(10)).unwrap();
 /// assert!(result.timed_out() && lock.levels() == 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -82,6 +82,12 @@ impl<'m, T: ?Sized> Relock for MutexGuard<'m, T> {
     }
 }
 
+/// A lock whose guard was given up for a while, and how many levels it had.
+pub struct Released<'l> {
+    lock: Kept<'l, Primitive>,
+    levels: u64,
+}
+
 impl CondvarGuard for LockGuard<'_> {
     type Data = ();
 
@@ -91,18 +97,18 @@ impl CondvarGuard for LockGuard<'_> {
 }
 
 impl<'l> Relock for LockGuard<'l> {
-    type Released = &'l Lock;
+    type Released = Released<'l>;
 
     fn check(&self) -> Result<(), SyncError> {
         if self.is_inherited() { Err(SyncError::Inherited) } else { Ok(()) }
     }
 
-    fn release(self) -> Result<&'l Lock, SyncError> {
-        Ok(self.lock())
+    fn release(self) -> Result<Released<'l>, SyncError> {
+        Ok(Released { lock: self.primitive(), levels: 1 })
     }
 
-    fn acquire(lock: &'l Lock, wait: Wait) -> Result<Self, LockError<Self>> {
-        lock.lock_by(wait)
+    fn acquire(Released { lock, .. }: Released<'l>, wait: Wait) -> Result<Self, LockError<Self>> {
+        LockGuard::lock(lock, wait)
     }
 }
 
@@ -115,23 +121,20 @@ impl CondvarGuard for ReentrantLockGuard<'_> {
 }
 
 impl<'l> Relock for ReentrantLockGuard<'l> {
-    type Released = (&'l ReentrantLock, u64);
+    type Released = Released<'l>;
 
     fn check(&self) -> Result<(), SyncError> {
-        if self.is_inherited() { Err(SyncError::Inherited) } else { self.lock().check_mine() }
+        if self.is_inherited() { Err(SyncError::Inherited) } else { self.core().check_mine() }
     }
 
-    fn release(self) -> Result<Self::Released, SyncError> {
-        let lock = self.lock();
-        // Its level is among those that are released.
-        std::mem::forget(self);
-        Ok((lock, lock.release_all()?))
+    fn release(self) -> Result<Released<'l>, SyncError> {
+        // The drop of the guard, behind this, finds nothing to release.
+        Ok(Released { levels: self.core().release_all()?, lock: self.primitive() })
     }
 
-    fn acquire((lock, levels): Self::Released, wait: Wait) -> Result<Self, LockError<Self>> {
-        let acquired = lock.acquire_all(levels, wait)?;
-        let guard = ReentrantLockGuard::of(lock);
-        if acquired.owner_died { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+    fn acquire(Released { lock, levels }: Released<'l>, wait: Wait) -> Result<Self, LockError<Self>> {
+        Levels::of(&lock).acquire_all(levels, wait)?;
+        ReentrantLockGuard::of(lock)
     }
 }
 
@@ -172,15 +175,16 @@ impl<'l> Relock for &'l ReentrantLock {
     type Released = (&'l ReentrantLock, u64);
 
     fn check(&self) -> Result<(), SyncError> {
-        self.check_mine()
+        self.core().check_mine()
     }
 
     fn release(self) -> Result<Self::Released, SyncError> {
-        Ok((self, self.release_all()?))
+        Ok((self, self.core().release_all()?))
     }
 
     fn acquire((lock, levels): Self::Released, wait: Wait) -> Result<Self, LockError<Self>> {
-        if lock.acquire_all(levels, wait)?.owner_died { Err(LockError::OwnerDied(lock)) } else { Ok(lock) }
+        lock.core().acquire_all(levels, wait)?;
+        if lock.owner_died() { Err(LockError::OwnerDied(lock)) } else { Ok(lock) }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::attachment::Attached;
 use crate::os::Deadline;
 use crate::shm::layout::CONDVAR_PLACES;
 use crate::sync::{LockError, SyncError};
-use crate::wait::{OnUnwind, SLICE_NS, Step, Wait};
+use crate::wait::{Answer, SLICE_NS, Step, Wait};
 use std::time::{Duration, Instant};
 
 /// How long past its deadline a waiter tries to lock again.
@@ -362,36 +362,30 @@ impl Condvar {
         };
         let places = self.places();
         let Some(place) = places.claim(me) else { return failed(SyncError::TooManyWaiters { max: CONDVAR_PLACES }) };
-        let give_up = |error| {
-            // Invariant 2.
-            places.give_up(place);
-            failed(error)
-        };
+        // Dropped without the lock, or while a check of the caller's panics, the place hands on the
+        // notice that it may have had (Invariant 2).
         let released = match guard.release() {
             Ok(released) => released,
-            Err(error) => return give_up(error),
+            Err(error) => return failed(error),
         };
-        // A check may panic.
-        let unwinding = OnUnwind::new(|| places.give_up(place));
-        let mut waiter = self.primitive.waiter_at(places.condvar(place), Wait::Until(until));
+        let mut waiter = self.primitive.waiter_at(place.condvar(), Wait::Until(until));
         while !place.has_notice() {
             match waiter.next(&mut || place.has_notice()) {
                 Step::CheckAgain => {}
                 Step::Probe => places.hand_on_of_the_dead(me),
                 Step::GiveUp => {
                     places.hand_on_of_the_dead(me);
+                    // A slice of a longer wait: its caller may call again and again.
+                    if until != deadline && self.primitive.ask() == Answer::End {
+                        return failed(SyncError::Interrupted);
+                    }
                     break;
                 }
-                Step::Interrupted => {
-                    unwinding.forget();
-                    return give_up(SyncError::Interrupted);
-                }
+                Step::Interrupted => return failed(SyncError::Interrupted),
             }
         }
-        let acquired = G::acquire(released, Wait::Until(deadline.max(Deadline::in_ns(RELOCK_NS))));
-        unwinding.forget();
-        match acquired {
-            Err(LockError::Failed(error)) => give_up(error),
+        match G::acquire(released, Wait::Until(deadline.max(Deadline::in_ns(RELOCK_NS)))) {
+            Err(LockError::Failed(error)) => failed(error),
             relocked => (relocked, place.leave()),
         }
     }

@@ -1,6 +1,12 @@
 //! The guard of a reentrant lock.
 
+#[cfg(doc)]
 use super::ReentrantLock;
+use super::{Levels, Locking};
+use crate::attachment::Kept;
+use crate::sync::LockError;
+use crate::sync::primitive::Primitive;
+use crate::wait::Wait;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -19,7 +25,8 @@ use std::marker::PhantomData;
 /// ```
 #[must_use = "dropping it releases the lock at once"]
 pub struct ReentrantLockGuard<'l> {
-    lock: &'l ReentrantLock,
+    /// A reentrant lock.
+    primitive: Kept<'l, Primitive>,
     incarnation: u32,
     /// Was this thread panicking when it acquired the lock? Then a panic is no news.
     was_panicking: bool,
@@ -28,10 +35,21 @@ pub struct ReentrantLockGuard<'l> {
 }
 
 impl<'l> ReentrantLockGuard<'l> {
+    /// Takes one level, as a guard.
+    pub(super) fn lock(primitive: Kept<'l, Primitive>, wait: Wait) -> Locking<'l> {
+        Levels::of(&primitive).take(wait)?;
+        ReentrantLockGuard::of(primitive)
+    }
+
     /// For a level that this thread has.
-    pub(in crate::sync) fn of(lock: &'l ReentrantLock) -> ReentrantLockGuard<'l> {
-        let (incarnation, was_panicking) = (lock.primitive.incarnation(), std::thread::panicking());
-        ReentrantLockGuard { lock, incarnation, was_panicking, thread: PhantomData }
+    pub(in crate::sync) fn of(primitive: Kept<'l, Primitive>) -> Locking<'l> {
+        let (incarnation, was_panicking) = (primitive.incarnation(), std::thread::panicking());
+        let guard = ReentrantLockGuard { primitive, incarnation, was_panicking, thread: PhantomData };
+        if guard.core().hold().owner_died() { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+    }
+
+    pub(in crate::sync) fn core(&self) -> Levels<'_> {
+        Levels::of(&self.primitive)
     }
 
     /// As [`ReentrantLock::mark_repaired`]. Does nothing in a child that inherited the guard.
@@ -51,16 +69,17 @@ impl<'l> ReentrantLockGuard<'l> {
     /// ```
     pub fn mark_repaired(&mut self) {
         if !self.is_inherited() {
-            self.lock.mark_repaired();
+            self.core().hold().mark_repaired();
         }
     }
 
-    pub(in crate::sync) fn lock(&self) -> &'l ReentrantLock {
-        self.lock
+    /// For a condition variable, which releases all levels and acquires them again.
+    pub(in crate::sync) fn primitive(&self) -> Kept<'l, Primitive> {
+        self.primitive.clone()
     }
 
     pub(in crate::sync) fn is_inherited(&self) -> bool {
-        self.lock.primitive.incarnation() != self.incarnation
+        self.primitive.incarnation() != self.incarnation
     }
 }
 
@@ -69,16 +88,16 @@ impl Drop for ReentrantLockGuard<'_> {
         if self.is_inherited() {
             return;
         }
-        if !self.was_panicking && std::thread::panicking() && self.lock.is_mine() {
-            self.lock.hold().note_death();
+        if !self.was_panicking && std::thread::panicking() && self.core().check_mine().is_ok() {
+            self.core().hold().note_death();
         }
         // Refused if this thread has given its level back by `release`: there is nothing to do then.
-        let _ = self.lock.release();
+        let _ = self.core().release();
     }
 }
 
 impl fmt::Debug for ReentrantLockGuard<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("ReentrantLockGuard").field(self.lock).finish()
+        out.debug_tuple("ReentrantLockGuard").field(&*self.primitive).finish()
     }
 }

@@ -8,24 +8,23 @@
 //!    holder left in them is overwritten. `levels` is at least 1 while the lock is held.
 
 mod guard;
+mod levels;
 mod thread;
 
 pub use guard::ReentrantLockGuard;
+pub(super) use levels::Levels;
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
-use super::hold::{Hold, HoldWord};
+use super::hold::Hold;
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{Acquired, LockError, SyncError};
-use crate::attachment::Attached;
+use crate::attachment::Kept;
 use crate::error::CreateError;
 use crate::shm::kind::Kind;
-use crate::shm::participant::Id;
 use crate::wait::{Wait, blocking_forms};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use thread::{Thread, this_thread};
 
 /// A lock without data, owned by one thread of one process, which may acquire it again: Python's
 /// `multiprocessing.RLock`.
@@ -43,6 +42,9 @@ use thread::{Thread, this_thread};
 /// **If the holder's thread ends** without a release, and its process goes on, the lock stays held
 /// until that process ends, as Python's does: no other thread can release it, nor one that the system
 /// gives the same id later. A guard prevents that.
+///
+/// **Its process** is the one that attached: clones of a handle, and handles that were sent to this
+/// process, are one holder. A handle that it opened by name is another one, also beside these.
 ///
 /// **After a fork** the child has none of its parent's levels, in the thread that forked neither.
 ///
@@ -69,7 +71,8 @@ pub struct ReentrantLock {
 
 handle! {
     "reentrant lock", new: "shmq::sync::ReentrantLock::new()?", path: "shmq::sync::ReentrantLock",
-    [] ReentrantLock, PrimitiveKind::bare(Kind::ReentrantLock)
+    [] ReentrantLock, PrimitiveKind::bare(Kind::ReentrantLock),
+    guards: |lock, in_use| in_use.locks += usize::from(lock.is_of_this_process())
 }
 
 type Locking<'l> = Result<ReentrantLockGuard<'l>, LockError<ReentrantLockGuard<'l>>>;
@@ -128,7 +131,8 @@ impl ReentrantLock {
     /// ```
     /// # let name = format!("doc-reentrant-lock-open-or-create-{}", std::process::id());
     /// let first = shmq::sync::ReentrantLock::open_or_create(&name)?;
-    /// shmq::sync::ReentrantLock::open_or_create(&name)?.acquire()?;
+    /// let second = shmq::sync::ReentrantLock::open_or_create(&name)?;
+    /// second.acquire()?;
     /// assert!(first.locked());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -176,26 +180,8 @@ impl ReentrantLock {
     }
 
     fn acquire_by(&self, wait: Wait) -> Result<Acquired, SyncError> {
-        self.take_by(wait)?;
+        self.core().take(wait)?;
         Ok(Acquired { owner_died: self.owner_died() })
-    }
-
-    fn take_by(&self, wait: Wait) -> Result<(), SyncError> {
-        let (me, thread) = self.me()?;
-        let hold = self.hold();
-        if hold.now() == HoldWord::of(me, thread.number) {
-            hold.words.levels.store(self.level().wrapping_add(1), Relaxed);
-            return Ok(());
-        }
-        hold.acquire(me, wait, |_| thread.number)?;
-        self.begin(thread, 1);
-        Ok(())
-    }
-
-    /// Needs the lock, which this thread has just got (Invariant 2).
-    fn begin(&self, thread: Thread, levels: u64) {
-        self.hold().words.levels.store(levels, Relaxed);
-        self.hold().words.tid.store(thread.tid, Relaxed);
     }
 
     /// Gives one level back; the last one frees the lock and wakes one that waits for it.
@@ -214,43 +200,15 @@ impl ReentrantLock {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release(&self) -> Result<(), SyncError> {
-        let mine = self.expect_mine()?;
-        match self.level() {
-            // Garbage of a peer counts as 1 (Invariant 2).
-            0 | 1 => drop(self.hold().free(mine)),
-            levels => self.hold().words.levels.store(levels - 1, Relaxed),
-        }
-        Ok(())
+        self.core().release()
     }
 
-    /// Frees the lock, however many levels this thread has: how many those were.
-    pub(super) fn release_all(&self) -> Result<u64, SyncError> {
-        let mine = self.expect_mine()?;
-        let levels = self.level().max(1);
-        self.hold().free(mine);
-        Ok(levels)
+    pub(super) fn core(&self) -> Levels<'_> {
+        Levels::of(&self.primitive)
     }
 
-    /// Acquires it with as many levels as [`release_all`](Self::release_all) gave back.
-    pub(super) fn acquire_all(&self, levels: u64, wait: Wait) -> Result<Acquired, SyncError> {
-        let (me, thread) = self.me()?;
-        self.hold().acquire(me, wait, |_| thread.number)?;
-        self.begin(thread, levels);
-        Ok(Acquired { owner_died: self.owner_died() })
-    }
-
-    pub(super) fn check_mine(&self) -> Result<(), SyncError> {
-        self.expect_mine().map(drop)
-    }
-
-    fn expect_mine(&self) -> Result<HoldWord, SyncError> {
-        let (me, thread) = self.me()?;
-        let (hold, mine) = (self.hold(), HoldWord::of(me, thread.number));
-        match hold.now() {
-            now if now == mine => Ok(mine),
-            now if now.is_free() => Err(SyncError::NotLocked),
-            _ => Err(hold.not_owner()),
-        }
+    fn hold(&self) -> Hold<'_> {
+        self.core().hold()
     }
 
     blocking_forms! {
@@ -292,9 +250,46 @@ impl ReentrantLock {
     }
 
     fn lock_by(&self, wait: Wait) -> Locking<'_> {
-        self.take_by(wait)?;
-        let guard = ReentrantLockGuard::of(self);
-        if self.owner_died() { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+        ReentrantLockGuard::lock(Kept::Borrowed(&self.primitive), wait)
+    }
+
+    blocking_forms! {
+        /// Acquires it, with a guard that keeps the lock attached by itself, and so may outlive this
+        /// handle; otherwise as [`lock`](Self::lock). It stays in its thread.
+        ///
+        /// # Errors
+        /// As [`lock`](Self::lock).
+        ///
+        /// ```
+        /// let lock = shmq::sync::ReentrantLock::new()?;
+        /// let guard = lock.lock_owned().unwrap();
+        /// assert!(lock.is_mine());
+        /// drop(lock);
+        /// drop(guard);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lock_owned, lock_owned_timeout, lock_owned_deadline,
+        |self, wait| -> Result<ReentrantLockGuard<'static>, LockError<ReentrantLockGuard<'static>>> { self.lock_owned_by(wait) }
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard as of [`lock_owned`](Self::lock_owned).
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock).
+    ///
+    /// ```
+    /// let lock = shmq::sync::ReentrantLock::new()?;
+    /// let (outer, inner) = (lock.try_lock_owned().unwrap(), lock.try_lock_owned().unwrap());
+    /// assert_eq!(lock.levels(), 2);
+    /// # drop((inner, outer));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_lock_owned(&self) -> Result<ReentrantLockGuard<'static>, LockError<ReentrantLockGuard<'static>>> {
+        self.lock_owned_by(Wait::Never)
+    }
+
+    fn lock_owned_by(&self, wait: Wait) -> Locking<'static> {
+        ReentrantLockGuard::lock(Kept::owned(&self.primitive), wait)
     }
 
     /// Does a thread of a live process have it, this one perhaps? Probes the holder: one system call,
@@ -313,6 +308,11 @@ impl ReentrantLock {
         self.hold().is_held()
     }
 
+    /// Does a thread of this process have it?
+    fn is_of_this_process(&self) -> bool {
+        self.primitive.known_me().is_some_and(|me| self.hold().now().is_of(me))
+    }
+
     /// Does this thread have it?
     ///
     /// ```
@@ -323,7 +323,7 @@ impl ReentrantLock {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_mine(&self) -> bool {
-        self.expect_mine().is_ok()
+        self.core().check_mine().is_ok()
     }
 
     /// How many levels this thread has: 0 if it does not have the lock.
@@ -336,12 +336,7 @@ impl ReentrantLock {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn levels(&self) -> u64 {
-        if self.is_mine() { self.level().max(1) } else { 0 }
-    }
-
-    /// Of the thread that has it: this one, or it is garbage a moment later.
-    fn level(&self) -> u64 {
-        self.hold().words.levels.load(Relaxed)
+        self.core().count()
     }
 
     /// The process that has it, or had it when it died, as that process saw its id. For messages.
@@ -386,16 +381,6 @@ impl ReentrantLock {
     /// ```
     pub fn mark_repaired(&self) {
         self.hold().mark_repaired();
-    }
-
-    fn me(&self) -> Result<(Id, Thread), SyncError> {
-        let me = self.primitive.me()?;
-        Ok((me, this_thread(self.primitive.incarnation())))
-    }
-
-    fn hold(&self) -> Hold<'_> {
-        // SAFETY: a `ReentrantLock` is made over primitives of its kind only.
-        unsafe { Hold::of(&self.primitive) }
     }
 }
 

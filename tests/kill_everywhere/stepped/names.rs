@@ -25,6 +25,9 @@ pub fn cases() -> Vec<Case> {
         killed_in_starting_over_another_type.leaves_temporaries(),
         killed_in_starting_over_a_dead_event.leaves_temporaries(),
         killed_in_leaving_as_the_last,
+        killed_in_detaching_as_the_last,
+        killed_in_a_detach_beside_others,
+        killed_in_ending_an_owned_loan_as_the_last,
         killed_in_removing_a_name_that_a_child_kept,
         killed_in_unlink,
     ]
@@ -305,6 +308,56 @@ fn killed_in_leaving_as_the_last() {
         drop(queue);
     };
     sweep_name("drop of the last handle", || Name(unique_name("last")), body, &[Some(&[5]), None]);
+}
+
+fn killed_in_detaching_as_the_last() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        put(&queue, 5).unwrap();
+        begin();
+        queue.detach().unwrap();
+    };
+    sweep_name("detach of the last handle", || Name(unique_name("detached")), body, &[Some(&[5]), None]);
+}
+
+/// Refused twice, then done: the others' queue is whole, and the dead process left or died attached.
+fn killed_in_a_detach_beside_others() {
+    let body = |queue: &Queue<u64>, begin: &dyn Fn()| {
+        let name = queue.name().to_string();
+        attach(queue);
+        let own: Queue<u64> = Queue::open(name).unwrap();
+        begin();
+        let other = own.clone();
+        let own = own.detach().unwrap_err().into_handle();
+        drop(other);
+        let lease = own.try_lease_owned().unwrap();
+        let own = own.detach().unwrap_err().into_handle();
+        lease.give_back();
+        own.detach().unwrap();
+    };
+    let operation = Operation {
+        what: "detach, refused and done",
+        world: &|| holding::<u64>(&[10, 11]),
+        body: &body,
+        wake: None,
+        recovery: Some(&recover),
+        check: &|queue, killed, turn| check(queue, killed, turn, &[&[10, 11]], &[]),
+    };
+    operation.sweep();
+}
+
+fn killed_in_ending_an_owned_loan_as_the_last() {
+    let body = |name: &str, begin: &dyn Fn()| {
+        let queue = Queue::<u64>::create(name, 4).unwrap();
+        put(&queue, 5).unwrap();
+        let mut loan = queue.loan_owned().unwrap();
+        drop(queue);
+        *loan = 6;
+        begin();
+        loan.commit().unwrap();
+    };
+    let stages: &[Option<&[u64]>] = &[Some(&[5]), Some(&[5, 6]), None];
+    sweep_name("commit of an owned loan, the last guard", || Name(unique_name("owned")), body, stages);
 }
 
 fn killed_in_removing_a_name_that_a_child_kept() {

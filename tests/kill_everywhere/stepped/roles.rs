@@ -11,6 +11,7 @@ use std::cell::RefCell;
 pub fn cases() -> Vec<Case> {
     crate::cases![
         killed_in_cloning_and_dropping_a_sender,
+        killed_in_detaching_a_sender,
         #[cfg(feature = "object")]
         killed_in_dropping_the_last_sender,
     ]
@@ -70,6 +71,37 @@ fn killed_in_cloning_and_dropping_a_sender() {
             let got = expect_end(receiver, killed);
             assert!(got == [1, 2] || got == [2] && !killed.done, "{got:?}, {killed:?}");
             Finding { stage: Some(got.len() - 1), repaired: false }
+        },
+    };
+    operation.sweep();
+}
+
+/// Beside the parent's sender, which ends the stream later.
+fn killed_in_detaching_a_sender() {
+    let operation = Operation {
+        what: "sender, detach",
+        world: &|| {
+            let (sender, receiver, name) = pair();
+            (RefCell::new(Some(sender)), receiver, name)
+        },
+        body: &|(_, receiver, name): &(RefCell<Option<Sender<u64>>>, Receiver<u64>, String), begin| {
+            attach(receiver);
+            let own = Queue::<u64>::open(name).unwrap();
+            let sender = own.sender();
+            drop(own);
+            sender.try_put(&1).unwrap();
+            begin();
+            sender.detach().unwrap();
+        },
+        wake: None,
+        recovery: None,
+        check: &|(sender, receiver, _), killed, _| {
+            let sender = sender.take().expect("it is there");
+            assert!(!sender.is_closed(), "{killed:?}");
+            sender.put_timeout(&2, PATIENCE).unwrap();
+            drop(sender);
+            assert_eq!(expect_end(receiver, killed), [1, 2], "{killed:?}");
+            Finding { stage: None, repaired: false }
         },
     };
     operation.sweep();

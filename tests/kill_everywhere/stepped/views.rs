@@ -1,4 +1,5 @@
-//! Killed where a lease becomes a view, where views end, and where those of a dead process are ended.
+//! Killed where a lease becomes a view, where views end, and where those of a dead process are
+//! ended.
 
 use crate::stepped::contents::{Numbered, attach, check, holding, kill_in, kill_in_body, put, recover};
 use crate::stepped::sweep::Operation;

@@ -15,7 +15,7 @@ use crate::table::TableCell;
 use crate::terms;
 use crate::text;
 use crate::units;
-use shmq::inspect::{About, Inspector, Snapshot, Waiting};
+use shmq::inspect::{About, Hold, Inspector, Snapshot, Waiting};
 
 pub fn run(arguments: &Stat) -> Result<u8, Failure> {
     let name = &arguments.name;
@@ -81,6 +81,10 @@ fn report(name: &str, about: &About, before: Option<&Snapshot>, now: &Snapshot) 
     line("blocked puts", format!("{}, {} altogether", stats.blocked_puts, units::duration(stats.blocked_put_time)));
     line("blocked gets", format!("{}, {} altogether", stats.blocked_gets, units::duration(stats.blocked_get_time)));
     line("refused puts", stats.refused_puts.to_string());
+    if about.max_spilled_bytes > 0 {
+        let (now_in_files, most) = (units::bytes(stats.spilled_bytes as f64), units::bytes(about.max_spilled_bytes as f64));
+        line("in files", format!("{now_in_files} of {most} at most; {} objects were put so", stats.spilled));
+    }
     line("timeouts", format!("put {}, get {}", stats.put_timeouts, stats.get_timeouts));
     line("wakes", stats.wakes.to_string());
     line("recoveries", format!("{} (redelivered {}, aborted {})", stats.recoveries, stats.redelivered, stats.aborted));
@@ -132,7 +136,11 @@ fn holdings(before: Option<&Snapshot>, now: &Snapshot) -> String {
     let row = |held: &shmq::inspect::Holding| {
         let was = |before: &&Snapshot| {
             // The position of a dropped loan is used again.
-            let replaced = held.what == shmq::inspect::Hold::Loan && before.stats.aborted != now.stats.aborted;
+            let replaced = match held.what {
+                Hold::Loan => before.stats.aborted != now.stats.aborted,
+                // It may have been free in between.
+                what => what == Hold::Lock,
+            };
             !replaced
                 && before.holdings.iter().any(|was| (was.what, was.pid, was.position) == (held.what, held.pid, held.position))
         };

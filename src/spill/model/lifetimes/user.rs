@@ -168,8 +168,8 @@ impl State {
                     return Vec::new();
                 }
                 if others.keeps != 0 {
-                    let is_childs = |j: usize| others.keeps & bit(j) != 0 && self.actors[j].kind == Kind::Child;
-                    let waits = self.actors[i].kind != Kind::Child && (0..super::ACTORS).any(is_childs);
+                    let is_of_child = |j: usize| others.keeps & bit(j) != 0 && self.actors[j].kind == Kind::Child;
+                    let waits = self.actors[i].kind != Kind::Child && (0..super::ACTORS).any(is_of_child);
                     return if waits { next.used(i, Step::Deferred) } else { next.leave(i) };
                 }
                 segment.locks.keepers |= bit(i);

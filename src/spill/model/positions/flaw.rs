@@ -12,6 +12,7 @@ pub(super) enum Flaw {
     /// Abort.
     OwnerUnlinksAfterAbort,
     OwnerDoesNotUnlink,
+    ClaimNotReadAgain,
     OthersUnlinkAfterAbort,
     OthersDoNotUnlink,
     PutSideDoesNotUnlink,

@@ -40,17 +40,14 @@ impl State {
         match self.actors[i].kind {
             Kind::Getter { messages: 0, .. } => false,
             Kind::Getter { .. } => {
-                let pending = match self.word(self.head) {
-                    Word::Free => true,
-                    Word::Claimed(owner) => !self.is_dead(owner),
-                    _ => false,
-                };
-                !pending || self.returned().is_some()
+                // An open loan is probed.
+                self.word(self.head) != Word::Free || self.returned().is_some()
             }
             _ => {
-                let of_the_dead = |word| matches!(word, Word::Claimed(owner) | Word::Leased(owner) if self.is_dead(owner));
+                let is_probed =
+                    |word| matches!(word, Word::Claimed(_)) || matches!(word, Word::Leased(owner) if self.is_dead(owner));
                 let is_locked = |lock: u8| lock != NO_SIDE && self.is_dead(lock);
-                self.records().any(|(_, cell)| of_the_dead(cell.word)) || is_locked(self.put_lock) || is_locked(self.get_lock)
+                self.records().any(|(_, cell)| is_probed(cell.word)) || is_locked(self.put_lock) || is_locked(self.get_lock)
             }
         }
     }
@@ -104,7 +101,7 @@ impl State {
         match step {
             Step::RepairPutSide => match self.word(self.tail) {
                 Word::Free => next.get(i, Step::UnlockPutSide),
-                Word::Claimed(owner) if self.is_dead(owner) => vec![next.abort(i, self.tail, Then::RepairsPutSide)],
+                Word::Claimed(_) => vec![next.abort(i, self.tail, Then::RepairsPutSide)],
                 _ => {
                     next.tail += 1;
                     next.get(i, Step::RepairPutSide)
@@ -132,12 +129,12 @@ impl State {
             Step::Find => match (self.returned(), self.word(self.head)) {
                 (Some(position), _) => next.lease(i, position),
                 (None, Word::Ready) => next.lease(i, self.head),
-                (None, Word::Claimed(owner)) if self.is_dead(owner) => vec![next.abort(i, self.head, Then::Gets)],
+                (None, Word::Claimed(_)) => vec![next.abort(i, self.head, Then::Gets)],
                 (None, Word::Done | Word::Leased(_) | Word::Returned) => {
                     next.head += 1;
                     next.get(i, Step::Find)
                 }
-                (None, Word::Free | Word::Claimed(_)) => next.get(i, Step::Unlock),
+                (None, Word::Free) => next.get(i, Step::Unlock),
             },
             Step::StoreHead => {
                 next.head += 1;
@@ -204,7 +201,7 @@ impl State {
                 let position = self.reclaim;
                 next.get(i, Step::Walk { position })
             }
-            Word::Claimed(owner) if self.is_dead(owner) => vec![next.abort(i, position, Then::Walks)],
+            Word::Claimed(_) => vec![next.abort(i, position, Then::Walks)],
             Word::Leased(owner) if self.is_dead(owner) && gives_up => {
                 next.cell_mut(position).word = Word::Done;
                 let unlinks = self.is_spilled(position) && !self.has(Flaw::GivenUpIsNotUnlinked);

@@ -159,8 +159,8 @@ impl State {
         self.actors[i as usize].step == Step::Dead
     }
 
-    fn is_claimed_by_the_dead(&self, position: u8) -> bool {
-        matches!(self.word(position), Word::Claimed(owner) if self.is_dead(owner))
+    fn is_claimed(&self, position: u8) -> bool {
+        matches!(self.word(position), Word::Claimed(_))
     }
 
     /// Is the lock free, or a dead process's?

@@ -56,7 +56,7 @@ impl State {
     }
 
     fn can_retreat(&self) -> bool {
-        let aborts = self.tail > self.head && self.is_claimed_by_the_dead(self.tail - 1);
+        let aborts = self.tail > self.head && self.is_claimed(self.tail - 1);
         self.may_lock(self.get_lock) && (aborts || self.untaken_end() < self.tail)
     }
 
@@ -91,7 +91,7 @@ impl State {
         match step {
             Step::Repair => match self.word(self.tail) {
                 Word::Free => next.put(i, Step::Choose),
-                Word::Claimed(owner) if self.is_dead(owner) => vec![next.abort(i, self.tail, Then::RepairsPutSide)],
+                Word::Claimed(_) => vec![next.abort(i, self.tail, Then::RepairsPutSide)],
                 _ => {
                     next.tail += 1;
                     next.put(i, Step::Repair)
@@ -111,7 +111,7 @@ impl State {
                 if all.is_empty() { next.put(i, Step::Unlock) } else { all }
             }
             Step::TryGetSide => {
-                if self.tail > self.head && self.is_claimed_by_the_dead(self.tail - 1) {
+                if self.tail > self.head && self.is_claimed(self.tail - 1) {
                     return vec![next.abort(i, self.tail - 1, Then::Retreats)];
                 }
                 if !self.may_lock(self.get_lock) {

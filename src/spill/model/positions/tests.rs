@@ -99,6 +99,8 @@ fails! {
         OwnerUnlinksAfterAbort, 0, [ABANDONS, SPILLS], "a committed object without its file";
     an_owner_that_does_not_unlink_would_leave_its_file:
         OwnerDoesNotUnlink, 0, [ABANDONS], "a file is left";
+    a_claim_that_is_not_read_again_would_lose_what_its_owner_committed_before_it_died:
+        ClaimNotReadAgain, 1, [SPILLS, GETS], "a committed object without its file";
     an_aborter_that_aborts_first_would_leave_the_file_at_its_death:
         OthersUnlinkAfterAbort, 2, [SPILLS, SPILLS], "a file is left";
     an_aborter_that_does_not_unlink_would_leave_the_file:

@@ -4,12 +4,16 @@
 //! 1. The number of a hold is that of the acquisition, so a guard ends its own hold only: one that
 //!    another process has released is not released again.
 
+mod guard;
+
+pub use guard::LockGuard;
+
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;
 use super::hold::{Hold, HoldWord};
 use super::primitive::{Primitive, PrimitiveKind};
 use super::{LockError, SyncError};
-use crate::attachment::Attached;
+use crate::attachment::{Attached, Kept};
 use crate::error::CreateError;
 use crate::shm::kind::Kind;
 use crate::wait::{Wait, blocking_forms};
@@ -62,7 +66,8 @@ pub struct Lock {
 
 handle! {
     "lock", new: "shmq::sync::Lock::new()?", path: "shmq::sync::Lock",
-    [] Lock, PrimitiveKind::bare(Kind::Lock)
+    [] Lock, PrimitiveKind::bare(Kind::Lock),
+    guards: |lock, in_use| in_use.locks += usize::from(lock.is_mine())
 }
 
 /// How a lock was acquired.
@@ -136,7 +141,8 @@ impl Lock {
     /// ```
     /// # let name = format!("doc-lock-open-or-create-{}", std::process::id());
     /// let first = shmq::sync::Lock::open_or_create(&name)?;
-    /// shmq::sync::Lock::open_or_create(&name)?.acquire()?;
+    /// let second = shmq::sync::Lock::open_or_create(&name)?;
+    /// second.acquire()?;
     /// assert!(first.locked());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -185,14 +191,8 @@ impl Lock {
     }
 
     pub(crate) fn acquire_by(&self, wait: Wait) -> Result<Acquired, SyncError> {
-        self.take_by(wait)?;
+        take(&self.primitive, wait)?;
         Ok(Acquired { owner_died: self.owner_died() })
-    }
-
-    #[inline]
-    fn take_by(&self, wait: Wait) -> Result<HoldWord, SyncError> {
-        let me = self.primitive.me()?;
-        self.hold().acquire(me, wait, |last| last.wrapping_add(1))
     }
 
     /// Releases it, whichever thread or process has acquired it, and wakes one that waits for it.
@@ -269,11 +269,47 @@ impl Lock {
         self.lock_by(Wait::Never)
     }
 
-    pub(super) fn lock_by(&self, wait: Wait) -> Locking<'_> {
-        let hold = self.take_by(wait)?;
-        let was_panicking = std::thread::panicking();
-        let guard = LockGuard { lock: self, hold, incarnation: self.primitive.incarnation(), was_panicking };
-        if self.owner_died() { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+    fn lock_by(&self, wait: Wait) -> Locking<'_> {
+        LockGuard::lock(Kept::Borrowed(&self.primitive), wait)
+    }
+
+    blocking_forms! {
+        /// Acquires it, with a guard that keeps the lock attached by itself, and so may outlive this
+        /// handle; otherwise as [`lock`](Self::lock).
+        ///
+        /// # Errors
+        /// As [`lock`](Self::lock).
+        ///
+        /// ```
+        /// let lock = shmq::sync::Lock::new()?;
+        /// let guard = lock.lock_owned().unwrap();
+        /// assert!(lock.locked());
+        /// drop(lock);
+        /// std::thread::spawn(move || drop(guard)).join().unwrap();
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        lock_owned, lock_owned_timeout, lock_owned_deadline,
+        |self, wait| -> Result<LockGuard<'static>, LockError<LockGuard<'static>>> { self.lock_owned_by(wait) }
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard as of [`lock_owned`](Self::lock_owned).
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock).
+    ///
+    /// ```
+    /// let lock = shmq::sync::Lock::new()?;
+    /// let guard = lock.try_lock_owned().unwrap();
+    /// assert!(lock.try_lock_owned().is_err());
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_lock_owned(&self) -> Result<LockGuard<'static>, LockError<LockGuard<'static>>> {
+        self.lock_owned_by(Wait::Never)
+    }
+
+    fn lock_owned_by(&self, wait: Wait) -> Locking<'static> {
+        LockGuard::lock(Kept::owned(&self.primitive), wait)
     }
 
     /// Does a live process have it? Probes the holder: one system call, if it is another process.
@@ -298,7 +334,7 @@ impl Lock {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_mine(&self) -> bool {
-        self.primitive.attachment().known_me().is_some_and(|me| self.hold().now().is_of(me))
+        self.primitive.known_me().is_some_and(|me| self.hold().now().is_of(me))
     }
 
     /// Is it this process that has it? If not, the process that does is named.
@@ -356,9 +392,19 @@ impl Lock {
     }
 
     fn hold(&self) -> Hold<'_> {
-        // SAFETY: a `Lock` is made over primitives of its kind only.
-        unsafe { Hold::of(&self.primitive) }
+        hold(&self.primitive)
     }
+}
+
+fn hold(primitive: &Primitive) -> Hold<'_> {
+    // SAFETY: called for the primitives of locks and of their guards only.
+    unsafe { Hold::of(primitive) }
+}
+
+#[inline]
+fn take(primitive: &Primitive, wait: Wait) -> Result<HoldWord, SyncError> {
+    let me = primitive.me()?;
+    hold(primitive).acquire(me, wait, |last| last.wrapping_add(1))
 }
 
 impl fmt::Debug for Lock {
@@ -369,79 +415,5 @@ impl fmt::Debug for Lock {
             .field("holder_pid", &self.holder_pid())
             .field("owner_died", &self.owner_died());
         fields.finish()
-    }
-}
-
-/// Dropping it releases the [`Lock`].
-///
-/// `Send`: another thread may drop it. It ends the hold that it stands for and no other: if some
-/// process has released the lock since, nothing happens. Dropped in a panic, it is reported to the
-/// next holder like a death. A guard inherited across `fork` belongs to the parent: in the child
-/// nothing happens when it is dropped.
-///
-/// ```
-/// let lock = shmq::sync::Lock::new()?;
-/// let guard: shmq::sync::LockGuard<'_> = lock.lock().unwrap();
-/// drop(guard);
-/// assert!(!lock.locked());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use = "dropping it releases the lock at once"]
-pub struct LockGuard<'l> {
-    lock: &'l Lock,
-    hold: HoldWord,
-    incarnation: u32,
-    /// Was this thread panicking when it acquired the lock? Then a panic is no news.
-    was_panicking: bool,
-}
-
-impl<'l> LockGuard<'l> {
-    /// As [`Lock::mark_repaired`]. Does nothing in a child that inherited the guard.
-    ///
-    /// ```
-    /// let lock = shmq::sync::Lock::new()?;
-    /// # std::panic::set_hook(Box::new(|_| {}));
-    /// std::thread::scope(|s| s.spawn(|| {
-    ///     let _guard = lock.lock().unwrap();
-    ///     panic!("with the lock held");
-    /// }).join()).unwrap_err();
-    /// let mut guard = lock.lock().unwrap_err().into_guard().unwrap();
-    /// guard.mark_repaired();
-    /// drop(guard);
-    /// assert!(lock.lock().is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn mark_repaired(&mut self) {
-        if !self.is_inherited() {
-            self.lock.mark_repaired();
-        }
-    }
-
-    pub(super) fn lock(&self) -> &'l Lock {
-        self.lock
-    }
-
-    pub(super) fn is_inherited(&self) -> bool {
-        self.lock.primitive.incarnation() != self.incarnation
-    }
-}
-
-impl Drop for LockGuard<'_> {
-    fn drop(&mut self) {
-        if self.is_inherited() {
-            return;
-        }
-        let hold = self.lock.hold();
-        if !self.was_panicking && std::thread::panicking() && hold.now() == self.hold {
-            hold.note_death();
-        }
-        // Invariant 1.
-        hold.free(self.hold);
-    }
-}
-
-impl fmt::Debug for LockGuard<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_tuple("LockGuard").field(self.lock).finish()
     }
 }
