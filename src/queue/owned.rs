@@ -10,7 +10,7 @@ use super::{Consumer, Producer, Queue, Receiver, Sender};
 use crate::error::{GetError, PutError};
 use crate::message::{Message, Plain, Way};
 use crate::raw::{BY_LOCK, BY_OWNER};
-use crate::ring::{SIZED_RING, SLICE_RING};
+use crate::ring::SIZED_RING;
 use crate::wait::blocking_forms;
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl<X: Plain> Queue<[X]> {
         loan_len_owned, try_loan_len_owned, loan_len_owned_timeout, loan_len_owned_deadline, none: "Full",
         |self, wait, n: usize| -> Result<Loan<'static, [X]>, PutError> {
             let bytes = slice_bytes::<X>(&self.raw, n)?;
-            let record = self.raw.claim::<BY_LOCK, SLICE_RING>(None, bytes, wait)?;
+            let record = self.raw.claim_slice::<BY_LOCK>(None, bytes, wait)?;
             Ok(loan_owned_of(self.raw.shared(), record, bytes))
         }
     }
@@ -120,7 +120,7 @@ impl<X: Plain> Producer<[X]> {
         |self, wait, n: usize| -> Result<Loan<'static, [X]>, PutError> {
             let me = self.raw.check(&self.owner)?;
             let bytes = slice_bytes::<X>(&self.raw, n)?;
-            let record = self.raw.claim::<BY_OWNER, SLICE_RING>(Some(me), bytes, wait)?;
+            let record = self.raw.claim_slice::<BY_OWNER>(Some(me), bytes, wait)?;
             Ok(loan_owned_of(self.raw.shared(), record, bytes))
         }
     }
@@ -175,7 +175,7 @@ impl<X: Plain> Sender<[X]> {
         |self, wait, n: usize| -> Result<Loan<'static, [X]>, PutError> {
             let me = self.raw.me()?;
             let bytes = slice_bytes::<X>(&self.raw, n)?;
-            let record = self.raw.claim::<BY_LOCK, SLICE_RING>(Some(me), bytes, wait)?;
+            let record = self.raw.claim_slice::<BY_LOCK>(Some(me), bytes, wait)?;
             Ok(loan_owned_of(self.raw.shared(), record, bytes))
         }
     }

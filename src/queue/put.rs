@@ -7,7 +7,7 @@ use crate::message::{Message, Plain, Travel};
 #[cfg(feature = "async")]
 use crate::raw::Ticket;
 use crate::raw::{BY_LOCK, ClaimedRecord, RawQueue};
-use crate::ring::{SIZED_RING, SLICE_RING};
+use crate::ring::SIZED_RING;
 use crate::shm::participant::Id;
 use crate::wait::Wait;
 use crate::wait::blocking_forms;
@@ -47,12 +47,7 @@ pub(crate) fn lend_slice<X: Plain, const OWNED: bool>(
     wait: Wait,
 ) -> Result<Loan<'_, [X]>, PutError> {
     let bytes = n.saturating_mul(size_of::<X>());
-    let record = if bytes as u64 > raw.geometry().max_message_bytes() {
-        raw.claim_spilled::<OWNED>(endpoint, bytes, wait)?
-    } else {
-        raw.claim::<OWNED, SLICE_RING>(endpoint, bytes, wait)?
-    };
-    Ok(loan_of(raw, record, bytes))
+    Ok(loan_of(raw, raw.claim_slice::<OWNED>(endpoint, bytes, wait)?, bytes))
 }
 
 /// Bytes of a loan of `n` elements.

@@ -116,8 +116,7 @@ impl RawQueue {
         self.check_length(length)?;
         match self.geometry().sized {
             true => self.claim::<BY_LOCK, SIZED_RING>(me, length, wait),
-            false if self.fits_ring(length) => self.claim::<BY_LOCK, SLICE_RING>(me, length, wait),
-            false => self.claim_spilled::<BY_LOCK>(me, length, wait),
+            false => self.claim_slice::<BY_LOCK>(me, length, wait),
         }
     }
 
@@ -127,8 +126,7 @@ impl RawQueue {
         self.check_length(length)?;
         match self.geometry().sized {
             true => self.claim_owned_in::<Mapped>(owner, wait),
-            false if self.fits_ring(length) => self.claim::<BY_OWNER, SLICE_RING>(Some(self.check(owner)?), length, wait),
-            false => self.claim_spilled::<BY_OWNER>(Some(self.check(owner)?), length, wait),
+            false => self.claim_slice::<BY_OWNER>(Some(self.check(owner)?), length, wait),
         }
     }
 

@@ -10,8 +10,9 @@
 use super::{Mapped, RawQueue, Wait, add};
 use crate::attachment::Attached;
 use crate::error::GetError;
-use crate::message::{Message, Travel};
+use crate::message::Message;
 use crate::raw::BY_LOCK;
+use crate::raw::spilled::may_be_spilled;
 use crate::ring::{Header, Record, Ring};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::geometry::CellIndex;
@@ -117,12 +118,11 @@ impl RawQueue {
         self.release_as::<[u8]>(record)
     }
 
-    /// The same of a message of that type: only bytes are ever spilled.
+    /// The same of a message of that type.
     #[inline(always)]
     pub(crate) fn release_as<T: ?Sized + Message>(&self, record: LeasedRecord) -> Result<(), GetError> {
         let LeasedRecord { cell, header, payload, .. } = record;
-        let may_be_spilled = !T::IS_SIZED && T::LAYOUT.bytes == 1;
-        let released = self.ring.release(cell, header) || (may_be_spilled && self.release_spilled(cell, header, payload));
+        let released = self.ring.release(cell, header) || (may_be_spilled::<T>() && self.release_spilled(cell, header, payload));
         // The oldest of several leases frees the space of all that were released before it.
         self.notify_not_full(u32::MAX);
         self.notify_all_done();

@@ -29,6 +29,16 @@ impl ClaimedRecord {
         self.cell
     }
 
+    /// Its parts: a record that is passed whole has an address, and is in memory wherever it is used.
+    #[inline(always)]
+    pub(crate) fn parts(self) -> (CellIndex, Header, *mut u8) {
+        (self.cell, self.header, self.payload)
+    }
+
+    pub(crate) fn of_parts(cell: CellIndex, header: Header, payload: *mut u8) -> ClaimedRecord {
+        ClaimedRecord { cell, header, payload }
+    }
+
     /// Is it of a message in a file of its own?
     #[inline(always)]
     pub(crate) fn is_spilled(&self) -> bool {
@@ -75,6 +85,12 @@ impl RawQueue {
             Some(claimed) => Ok(claimed),
             None => self.claim_slow::<OWNED>(endpoint, length, wait),
         }
+    }
+
+    /// The fast path of a slice that fits the ring.
+    #[inline(always)]
+    pub(super) fn claim_slice_at_once<const OWNED: bool>(&self, endpoint: Option<Id>, length: usize) -> Option<ClaimedRecord> {
+        self.claim_at_once::<ToOne, OWNED, SLICE_RING>(endpoint.or_else(|| self.known_me_of_plain()), length)
     }
 
     /// The fast path. Returns `None` if nothing was claimed; the slow path finds out why.

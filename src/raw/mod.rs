@@ -80,7 +80,7 @@ pub use roles::KeptHandle;
 #[cfg(feature = "object")]
 pub(crate) use roles::encode_to_all;
 pub(crate) use roles::{ForOneReceiver, PlainHandle, Role, RoleHandle, TransitTicket};
-pub(crate) use spilled::{DESCRIPTOR_BYTES, descriptor_of};
+pub(crate) use spilled::{DESCRIPTOR_BYTES, descriptor_of, may_be_spilled};
 pub use stats::Stats;
 #[cfg(feature = "async")]
 pub use ticket::Ticket;

@@ -4,7 +4,7 @@ use crate::support::harness::Case;
 use crate::support::pattern;
 use crate::support::process::fork;
 use crate::{Bytes, Files, LARGE, large, queue};
-use shmq::{GetError, ObjectQueue, Postcard};
+use shmq::{DynQueue, GetError, ObjectQueue, Postcard};
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
@@ -19,6 +19,8 @@ pub fn cases() -> Vec<Case> {
         a_closed_queue_is_drained,
         forwarding_carries_the_object,
         other_codecs,
+        bytes_of_a_queue_whose_layout_is_read,
+        views_outlive_the_file,
         #[cfg(feature = "async")]
         futures,
     ]
@@ -172,6 +174,43 @@ fn other_codecs() {
     let value: Vec<String> = (0..10_000).map(|n| format!("number {n}")).collect();
     queue.put(&value).unwrap();
     assert!(queue.get().unwrap() == value);
+}
+
+fn bytes_of_a_queue_whose_layout_is_read() {
+    let queue = queue("dynamic");
+    let files = Files::of(queue.name());
+    let bytes = DynQueue::open(queue.name()).unwrap();
+    queue.put(&large(1)).unwrap();
+    let encoded = bytes.get().unwrap();
+    assert!(encoded.ends_with(&large(1)));
+    bytes.put(&encoded).unwrap();
+    let mut loan = bytes.loan_len(encoded.len()).unwrap();
+    loan.copy_from_slice(&encoded);
+    loan.commit().unwrap();
+    drop(bytes.loan_len(encoded.len()).unwrap());
+    assert_eq!(files.objects().len(), 2);
+    assert!(queue.get().unwrap() == large(1));
+    let mut small = [0; 10];
+    assert!(matches!(bytes.get_into(&mut small), Err(GetError::TooSmall { needed, .. }) if needed == encoded.len()));
+    let lease = bytes.lease().unwrap();
+    assert!(*lease == encoded[..]);
+    lease.release();
+    assert_eq!((files.objects().len(), queue.len(), queue.stats().spilled_bytes), (0, 0, 0));
+}
+
+fn views_outlive_the_file() {
+    let queue = queue("views");
+    let files = Files::of(queue.name());
+    let bytes = DynQueue::open(queue.name()).unwrap();
+    queue.put(&large(1)).unwrap();
+    let view = bytes.lease().unwrap().into_view().unwrap();
+    queue.join().unwrap();
+    assert_eq!((files.objects().len(), queue.stats().spilled_bytes), (0, 0), "the message is done");
+    queue.put(&large(2)).unwrap();
+    let copy = view.clone();
+    drop(view);
+    assert!(copy.ends_with(&large(1)));
+    assert!(queue.get().unwrap() == large(2));
 }
 
 #[cfg(feature = "async")]

@@ -42,8 +42,8 @@ impl Object {
     fn text(number: u64) -> String {
         let length = match number {
             ..FIRST_LARGE => 0,
-            ..FIRST_HUGE => LARGE_BYTES + (number % 7) as usize,
-            ..FIRST_SMALL => HUGE_BYTES,
+            FIRST_LARGE..FIRST_HUGE => LARGE_BYTES + (number % 7) as usize,
+            FIRST_HUGE..FIRST_SMALL => HUGE_BYTES,
             _ => 0,
         };
         // By copies of blocks: of few instructions, in a debug build too.

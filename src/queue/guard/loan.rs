@@ -2,8 +2,9 @@
 
 use crate::attachment::Keeper;
 use crate::error::PutError;
-use crate::message::{Plain, Travel, assert_plain};
-use crate::raw::{ClaimedRecord, RawQueue};
+use crate::message::{Plain, assert_plain};
+use crate::raw::{ClaimedRecord, RawQueue, may_be_spilled};
+use crate::ring::Header;
 use crate::shm::geometry::CellIndex;
 use std::fmt;
 use std::marker::PhantomData;
@@ -82,15 +83,8 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     pub(in crate::queue) fn new<'a>(raw: &RawQueue, record: ClaimedRecord, message: *mut T) -> Loan<'a, T> {
         const { assert_plain::<T>() };
         let incarnation = raw.incarnation();
-        Loan {
-            raw: NonNull::from(raw),
-            record,
-            message,
-            incarnation,
-            ends_at_once_in: incarnation,
-            borrows: PhantomData,
-            owns: PhantomData,
-        }
+        let raw = NonNull::from(raw);
+        Loan { raw, record, message, incarnation, ends_at_once_in: incarnation, borrows: PhantomData, owns: PhantomData }
     }
 
     #[inline]
@@ -114,13 +108,14 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
         // Finished (Invariant 1): nothing is left to drop.
         let loan = ManuallyDrop::new(self);
         if loan.raw().incarnation() == loan.ends_at_once_in {
-            if !T::IS_SIZED && loan.record.is_spilled() {
+            if may_be_spilled::<T>() && loan.record.is_spilled() {
                 return loan.raw().commit_spilled(loan.record, length);
             }
             return loan.raw().commit_claimed(loan.record, length);
         }
         // SAFETY: the loan is finished.
-        unsafe { finish_slowly(loan.raw, loan.record, loan.ends_at_once_in, length) }
+        let (cell, header, payload) = loan.record.parts();
+        unsafe { finish_slowly(loan.raw, cell, header, payload, loan.ends_at_once_in, length) }
     }
 
     /// Makes the loan a message, in the place that it took when it was lent. Does not block.
@@ -184,7 +179,15 @@ where
 /// These are the parts of a loan that is finished by this, and is not used after it.
 #[cold]
 #[inline(never)]
-unsafe fn finish_slowly(raw: NonNull<RawQueue>, record: ClaimedRecord, ends_in: u32, length: usize) -> Result<(), PutError> {
+unsafe fn finish_slowly(
+    raw: NonNull<RawQueue>,
+    cell: CellIndex,
+    header: Header,
+    payload: *mut u8,
+    ends_in: u32,
+    length: usize,
+) -> Result<(), PutError> {
+    let record = ClaimedRecord::of_parts(cell, header, payload);
     // SAFETY: it is an owned loan's, taken once (the caller).
     let _keeper = (ends_in & OWNED != 0).then(|| unsafe { Keeper::from_raw(raw) });
     // SAFETY: guard, Invariant 4: borrowed for the whole call, or kept until its end.
@@ -223,7 +226,8 @@ impl<T: ?Sized + Plain> DerefMut for Loan<'_, T> {
 /// As there.
 #[cold]
 #[inline(never)]
-unsafe fn abandon(raw: NonNull<RawQueue>, record: ClaimedRecord, ends_in: u32) {
+unsafe fn abandon(raw: NonNull<RawQueue>, cell: CellIndex, header: Header, payload: *mut u8, ends_in: u32) {
+    let record = ClaimedRecord::of_parts(cell, header, payload);
     // SAFETY: it is an owned loan's, taken once (the caller).
     let _keeper = (ends_in & OWNED != 0).then(|| unsafe { Keeper::from_raw(raw) });
     // SAFETY: guard, Invariant 4: borrowed for the whole call, or kept until its end.
@@ -241,7 +245,8 @@ impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: this is the last use of the loan.
-        unsafe { abandon(self.raw, self.record, self.ends_at_once_in) };
+        let (cell, header, payload) = self.record.parts();
+        unsafe { abandon(self.raw, cell, header, payload, self.ends_at_once_in) };
     }
 }
 

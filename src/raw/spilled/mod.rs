@@ -29,12 +29,19 @@ pub(super) use room::counted_bytes;
 use super::ticket::{HeldTicket, Ticket};
 use super::{ClaimedRecord, Mapped, RawQueue, Wait, add};
 use crate::error::PutError;
+use crate::message::{Message, Travel};
 use crate::ring::Header;
 use crate::shm::geometry::CellIndex;
 use crate::shm::participant::Id;
 use crate::shm::segment::{SpillError, SpillMapping, file_bytes, object_bytes};
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// May a message of that type be spilled? Only bytes are.
+#[inline(always)]
+pub(crate) const fn may_be_spilled<T: ?Sized + Message>() -> bool {
+    !T::IS_SIZED && T::LAYOUT.bytes == 1
+}
 
 /// What the record of a spilled message holds.
 ///
@@ -112,10 +119,41 @@ impl RawQueue {
         self.ring.abort_of_the_dead(self.ring.position_of(cell), cell, header, self.discard())
     }
 
+    /// Claims room for a message of `length` bytes in a slice ring, or in a file of its own.
+    #[inline(always)]
+    pub(crate) fn claim_slice<const OWNED: bool>(
+        &self,
+        endpoint: Option<Id>,
+        length: usize,
+        wait: Wait,
+    ) -> Result<ClaimedRecord, PutError> {
+        let fits = length as u64 <= self.geometry().max_message_bytes();
+        // One way out for all that is slow: two would keep the claim in memory.
+        match if fits { self.claim_slice_at_once::<OWNED>(endpoint, length) } else { None } {
+            Some(claimed) => Ok(claimed),
+            None => self.claim_slice_slow::<OWNED>(endpoint, length, wait),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn claim_slice_slow<const OWNED: bool>(
+        &self,
+        endpoint: Option<Id>,
+        length: usize,
+        wait: Wait,
+    ) -> Result<ClaimedRecord, PutError> {
+        match length as u64 > self.geometry().max_message_bytes() {
+            true => self.claim_spilled::<OWNED>(endpoint, length, wait),
+            false => self.claim_slow::<OWNED>(endpoint, length, wait),
+        }
+    }
+
     /// Claims room for a message of `length` bytes, which the ring cannot hold, in a file of its
     /// own.
     #[cold]
-    pub(crate) fn claim_spilled<const OWNED: bool>(
+    #[inline(never)]
+    fn claim_spilled<const OWNED: bool>(
         &self,
         endpoint: Option<Id>,
         length: usize,
