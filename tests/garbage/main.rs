@@ -10,15 +10,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// The modules that `layout.rs` uses.
+/// The modules that the byte map uses.
 #[cfg(not(shmq_portable_sync))]
 mod atomic {
     pub use std::sync::atomic::{AtomicU32, AtomicU64};
 }
 /// The byte map itself.
 #[cfg(not(shmq_portable_sync))]
-#[path = "../../src/shm/layout.rs"]
-#[allow(dead_code, reason = "the tests use a part of it")]
+#[path = "../../src/shm/layout/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the tests use a part of it")]
 mod layout;
 
 #[cfg(not(shmq_portable_sync))]

@@ -13,7 +13,7 @@ pub fn cases() -> Vec<Case> {
     crate::cases![a_reader_does_not_keep_the_dead_alive, a_reader_of_all_bytes_keeps_newcomers_out_and_hangs_no_process,]
 }
 
-/// Offset of the participant table, and bytes of an entry (`src/shm/layout.rs`).
+/// Offset of the participant table, and bytes of an entry (`src/shm/layout/mod.rs`).
 const TABLE: libc::off_t = 0xf00;
 const ENTRY: libc::off_t = 64;
 

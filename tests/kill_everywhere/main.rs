@@ -10,6 +10,10 @@
 //! with `-- --ignored` at every instruction, which takes minutes. Both print how many kills there
 //! were. Linux on x86_64; the code for aarch64 is built, and has not been run.
 
+#[cfg(feature = "object")]
+#[path = "../support/objects.rs"]
+#[allow(dead_code, reason = "this binary uses a part of it")]
+mod objects;
 #[path = "../support/mod.rs"]
 mod support;
 

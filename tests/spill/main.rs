@@ -40,8 +40,11 @@ fn queue(what: &str) -> ObjectQueue<Bytes> {
     ObjectQueue::builder().name(unique_name(what)).capacity_bytes(RING).create().unwrap()
 }
 
+/// Begins with its tag: the patterns of two tags may be the same.
 fn large(tag: u64) -> Bytes {
-    pattern(tag, LARGE)
+    let mut bytes = pattern(tag, LARGE);
+    bytes[..8].copy_from_slice(&tag.to_le_bytes());
+    bytes
 }
 
 /// The files of one segment's objects, found by its nonce.
@@ -52,7 +55,7 @@ struct Files {
 impl Files {
     /// Of the segment that has this name now.
     fn of(name: &str) -> Files {
-        /// Of the nonce in the header (`src/shm/layout.rs`).
+        /// Of the nonce in the header (`src/shm/layout/mod.rs`).
         const NONCE_OFFSET: u64 = 24;
         let mut nonce = [0; 8];
         let segment = fs::File::open(format!("/dev/shm/shmq.{name}")).expect("the segment has a name");

@@ -1,8 +1,8 @@
 //! Processes that die with an object in their hands.
 
+use crate::objects::{Before, Encoding, FIRST_HUGE, Object, RING_BYTES};
 use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal};
-use crate::support::spilled::{Before, Encoding, FIRST_HUGE, Object, RING_BYTES};
 use crate::support::unique_name;
 use shmq::{DeadLetters, GetError, MessagePack, ObjectQueue, PutError, QueueBuilder};
 

@@ -2,9 +2,9 @@
 //! are all killed.
 
 use crate::deaths::{builder, die, queue_of};
+use crate::objects::{Before, Object, sweep};
 use crate::support::harness::Case;
 use crate::support::process::fork;
-use crate::support::spilled::{Before, Object, sweep};
 use crate::support::{segment_exists, unique_name};
 use shmq::inspect::{Removal, remove_stale};
 use shmq::sync::Event;

@@ -12,6 +12,9 @@
 //! repeats a run's random choices, `SHMQ_TEST_STORM_S` sets how long a storm lasts, and with
 //! `-- --ignored` each lasts for ten thousand kills.
 
+#[path = "../support/objects.rs"]
+#[allow(dead_code, reason = "this binary uses a part of it")]
+mod objects;
 #[path = "../support/mod.rs"]
 mod support;
 

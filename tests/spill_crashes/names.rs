@@ -3,9 +3,9 @@
 //! the end no file is left.
 
 use crate::deaths::builder;
+use crate::objects::{Before, Object, sweep};
 use crate::support::harness::{Case, asks_for_ignored};
 use crate::support::process::{fork, shared_words};
-use crate::support::spilled::{Before, Object, sweep};
 use crate::support::{Rng, shm_files, unique_name};
 use shmq::{CreateError, GetError, ObjectQueue, OpenError, PutError};
 use std::sync::atomic::AtomicU64;

@@ -2,17 +2,20 @@
 //! ledger that survives all of them must balance, and no file may be left.
 
 use crate::ledger::{Audit, Ledger};
+use crate::objects::{Before, FIRST_HUGE, FIRST_LARGE, FIRST_SMALL, Object, RING_BYTES, sweep};
 use crate::support::harness::{Case, asks_for_ignored};
 use crate::support::process::{Child, fork};
-use crate::support::spilled::{Before, FIRST_HUGE, FIRST_LARGE, FIRST_SMALL, Object, RING_BYTES, sweep};
 use crate::support::{PATIENCE, Rng, unique_name};
-use shmq::{GetError, ObjectAckLease, ObjectLease, ObjectQueue, PutError};
+use shmq::{DeadLetters, GetError, MessagePack, ObjectAckLease, ObjectLease, ObjectQueue, PutError};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
         a_storm_of_kills_over_spilled_objects_loses_none_and_leaves_no_file,
         a_storm_of_kills_over_spilling_endpoints_loses_none_and_leaves_no_file,
+        a_storm_of_kills_over_spilled_letters_loses_none_and_leaves_no_file,
     ]
 }
 
@@ -227,7 +230,7 @@ fn a_storm_of_kills_over_spilled_objects_loses_none_and_leaves_no_file() {
         ("a taker", lease_by_lock),
         ("another taker", lease_by_lock),
     ];
-    rage("spilled objects", &cast);
+    rage("spilled objects", &cast, None);
 }
 
 fn a_storm_of_kills_over_spilling_endpoints_loses_none_and_leaves_no_file() {
@@ -238,7 +241,52 @@ fn a_storm_of_kills_over_spilling_endpoints_loses_none_and_leaves_no_file() {
         ("another", lease_by_endpoint),
         ("a taker by lock", lease_by_lock),
     ];
-    rage("spilled objects, endpoints", &cast);
+    rage("spilled objects, endpoints", &cast, None);
+}
+
+/// Objects that were delivered twice to processes that died become letters, in files of their own,
+/// too.
+fn a_storm_of_kills_over_spilled_letters_loses_none_and_leaves_no_file() {
+    let cast: [(&'static str, Work); 4] = [
+        ("a putter", put_by_lock),
+        ("one that comes and goes", put_and_leave),
+        ("a taker", lease_by_lock),
+        ("another taker", lease_by_lock),
+    ];
+    rage("spilled letters", &cast, Some(2));
+}
+
+/// The letters of a storm: which objects they carry.
+struct Letters {
+    queue: DeadLetters,
+    numbers: RefCell<BTreeSet<usize>>,
+}
+
+impl Letters {
+    fn new() -> Letters {
+        let queue = DeadLetters::create(unique_name("letters"), 4 * RING_BYTES).unwrap();
+        Letters { queue, numbers: RefCell::default() }
+    }
+
+    /// Takes those that are there. The process that calls it is not killed.
+    fn take(&self) {
+        loop {
+            match self.queue.try_get() {
+                Ok(letter) => {
+                    let object = letter.decode::<Object, MessagePack>().unwrap();
+                    self.numbers.borrow_mut().insert(number_of(&object) as usize);
+                }
+                Err(GetError::Empty | GetError::Busy) => return,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+}
+
+impl Drop for Letters {
+    fn drop(&mut self) {
+        let _ = DeadLetters::unlink(self.queue.name());
+    }
 }
 
 /// What the storm did.
@@ -250,6 +298,7 @@ struct Toll {
     finished: u64,
     redelivered: u64,
     in_doubt: u64,
+    letters: u64,
 }
 
 struct Running {
@@ -259,7 +308,7 @@ struct Running {
 }
 
 /// Storms over new queues, one after the other, until there were enough kills.
-fn rage(what: &'static str, cast: &[(&'static str, Work)]) {
+fn rage(what: &'static str, cast: &[(&'static str, Work)], max_deliveries: Option<u32>) {
     let mut rng = Rng::new(what);
     let ledger = Ledger::new(2 * cast.len() + 1);
     let seconds = std::env::var("SHMQ_TEST_STORM_S").map_or(EVERY_DAY_S, |text| text.parse().expect("a number of seconds"));
@@ -270,28 +319,39 @@ fn rage(what: &'static str, cast: &[(&'static str, Work)]) {
         ledger.clear();
         let before = Before::now();
         let builder = ObjectQueue::builder().name(unique_name("storm")).capacity_bytes(RING_BYTES).max_spilled_bytes(BOUND);
+        let letters = max_deliveries.map(|_| Letters::new());
+        let builder = match (&letters, max_deliveries) {
+            (Some(letters), Some(most)) => builder.max_deliveries(most).dead_letters(letters.queue.name()),
+            _ => builder,
+        };
         let queue = builder.max_participants(16).create().unwrap();
         let until = if asks_for_ignored() { Instant::now() + ROUND } else { end.min(Instant::now() + ROUND) };
-        one_round(&queue, ledger, cast, &mut rng, until, &mut toll);
+        one_round(&queue, letters.as_ref(), ledger, cast, &mut rng, until, &mut toll);
         let mut last = Worker { ledger, place: 2 * cast.len(), rng: rng.split() };
         last.drain(&queue);
-        queue.recover();
+        for _ in 0..3 {
+            // Letters that found no room are posted as soon as there is some.
+            queue.recover();
+            letters.iter().for_each(Letters::take);
+        }
         last.drain(&queue);
         let report = queue.recover();
         assert_eq!((report.dead_participants, report.redelivered, report.aborted), (0, 0, 0), "{report:?}, {queue:?}");
         queue.join_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}, {queue:?}"));
-        expect_balance(&ledger.audit(), &mut toll);
+        expect_balance(&ledger.audit(), letters.as_ref(), &mut toll);
         expect_whole(&queue, &before);
-        drop(queue);
+        drop((queue, letters));
         sweep();
         before.expect_none_left();
     }
     println!("{what}: {:.1} s, {toll:?}", started.elapsed().as_secs_f64());
     assert!(toll.put > 100 && toll.stops > 5, "no storm: {toll:?}");
+    assert!(max_deliveries.is_none() || toll.letters > 0, "no letter: {toll:?}");
 }
 
 fn one_round(
     queue: &ObjectQueue<Object>,
+    letters: Option<&Letters>,
     ledger: Ledger,
     cast: &[(&'static str, Work)],
     rng: &mut Rng,
@@ -306,6 +366,7 @@ fn one_round(
     let mut all: Vec<Running> = (0..cast.len()).map(|role| start(role, 2 * role, rng)).collect();
     while Instant::now() < until && !ledger.is_nearly_full() {
         std::thread::sleep(rng.duration_below(PAUSE));
+        letters.iter().for_each(|letters| letters.take());
         let now = Instant::now();
         for one in all.iter_mut().filter(|one| one.stopped_until.is_some_and(|until| until <= now)) {
             one.child.go_on();
@@ -331,10 +392,13 @@ fn one_round(
     all.into_iter().for_each(|one| one.child.expect_success());
 }
 
-/// Every object that was put is finished once. A process killed between release and note may have
+/// Every object that was put is finished once, or a letter. A process killed between release and note may have
 /// finished it instead.
-fn expect_balance(audit: &Audit, toll: &mut Toll) {
+fn expect_balance(audit: &Audit, letters: Option<&Letters>, toll: &mut Toll) {
     let Audit { lost, twice, invented, .. } = audit;
+    let is_letter = |number: &&usize| letters.is_some_and(|letters| letters.numbers.borrow().contains(number));
+    let lost: Vec<usize> = lost.iter().filter(|number| !is_letter(number)).copied().collect();
+    toll.letters += letters.map_or(0, |letters| letters.numbers.borrow().len() as u64);
     assert!(lost.is_empty(), "{} lost, first {:?}", lost.len(), &lost[..lost.len().min(20)]);
     assert!(twice.is_empty(), "{} finished twice, first {:?}", twice.len(), &twice[..twice.len().min(20)]);
     assert!(invented.is_empty(), "{} came though refused, first {:?}", invented.len(), &invented[..invented.len().min(20)]);

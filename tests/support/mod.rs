@@ -9,8 +9,6 @@ pub mod harness;
 pub mod process;
 pub mod sandbox;
 pub mod signals;
-#[cfg(feature = "object")]
-pub mod spilled;
 pub mod stalled;
 pub mod threads;
 
@@ -166,7 +164,7 @@ pub fn segment_exists(name: &str) -> bool {
     shm_files(&format!("shmq.{name}")).iter().any(|file| *file == format!("shmq.{name}"))
 }
 
-/// The words of a segment's sides, notices and locks, in readable form. `src/shm/layout.rs`
+/// The words of a segment's sides, notices and locks, in readable form. `src/shm/layout/mod.rs`
 /// describes where they are.
 pub fn describe_segment(path: &str) -> String {
     let mut text = format!("  {path}, words that are not 0:\n");

@@ -6,8 +6,8 @@ use crate::support::signals::stop_by_sigint;
 use crate::support::threads::start_and_wait_until_asleep;
 use crate::support::{BY_ITSELF, PATIENCE};
 #[cfg(not(shmq_portable_sync))]
-use shmq::sync::{Array, Lock, ReentrantLock, Value};
-use shmq::sync::{Barrier, Condvar, Event, LockError, Mutex, Semaphore, SyncError};
+use shmq::sync::{Array, Value};
+use shmq::sync::{Barrier, Condvar, Event, Lock, LockError, Mutex, ReentrantLock, Semaphore, SyncError};
 use shmq::{Process, Queue, Stop, WaitError, try_wait_any, wait_any, wait_any_timeout};
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,13 @@
 //! Locks without data, between live processes and dead ones.
 
+#[cfg(not(shmq_portable_sync))]
 use crate::support::BY_ITSELF;
 use crate::support::harness::Case;
 use crate::support::process::{Exit, expect_all_succeed, fork, fork_with_code, shared_words};
 use crate::{SHORT, gives_up_in_time, holder};
-use shmq::sync::{Lock, LockError, LockGuard, Mutex, SyncError};
+#[cfg(not(shmq_portable_sync))]
+use shmq::sync::LockGuard;
+use shmq::sync::{Lock, LockError, Mutex, SyncError};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 

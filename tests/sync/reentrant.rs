@@ -1,5 +1,6 @@
 //! Locks that their thread may take again, between live processes and dead ones.
 
+#[cfg(not(shmq_portable_sync))]
 use crate::support::BY_ITSELF;
 use crate::support::harness::Case;
 use crate::support::process::{Exit, expect_all_succeed, fork, fork_with_code, shared_words};

@@ -62,7 +62,9 @@ pub const DEEP: &[Recipe] = &[
     recipe("torn", "ten million reads of topics that may be torn, and storms over topics for minutes", || {
         run_each(&[], &["cargo test --release --locked --test topic_crashes -- --ignored"])
     }),
-    recipe("storm", "storms for minutes", || run_each(&[], &["cargo test --release --locked --test storm -- --ignored"])),
+    recipe("storm", "storms for minutes", || {
+        run_each(&[], &["cargo test --release --locked --test storm --test spill_crashes -- --ignored"])
+    }),
 ];
 
 const COUNTED: [(&str, &str); 2] = [("RUSTFLAGS", "--cfg shmq_counted"), ("CARGO_TARGET_DIR", "target/counted")];
@@ -187,7 +189,8 @@ fn crashes() -> Result {
     run_each(
         &[],
         &[
-            "cargo test --release --locked --features async --test kill_everywhere --test storm --test garbage --test topic_crashes",
+            "cargo test --release --locked --features async --test kill_everywhere --test storm --test garbage --test topic_crashes \
+             --test spill_crashes",
         ],
     )
 }

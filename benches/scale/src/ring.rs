@@ -1,4 +1,4 @@
-//! One ring of the model: which words share a line (`src/shm/layout.rs`, `src/shm/geometry.rs`), its
+//! One ring of the model: which words share a line (`src/shm/layout/mod.rs`, `src/shm/geometry.rs`), its
 //! cursors, and what another core sees of them at a moment.
 //!
 //! Invariants:

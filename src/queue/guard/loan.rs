@@ -113,8 +113,8 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
             }
             return loan.raw().commit_claimed(loan.record, length);
         }
-        // SAFETY: the loan is finished.
         let (cell, header, payload) = loan.record.parts();
+        // SAFETY: the loan is finished.
         unsafe { finish_slowly(loan.raw, cell, header, payload, loan.ends_at_once_in, length) }
     }
 
@@ -244,8 +244,8 @@ impl<T: ?Sized + Plain> Drop for Loan<'_, T> {
     /// Aborts the message.
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: this is the last use of the loan.
         let (cell, header, payload) = self.record.parts();
+        // SAFETY: this is the last use of the loan.
         unsafe { abandon(self.raw, cell, header, payload, self.ends_at_once_in) };
     }
 }

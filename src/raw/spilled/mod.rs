@@ -153,7 +153,7 @@ impl RawQueue {
     /// own.
     #[cold]
     #[inline(never)]
-    fn claim_spilled<const OWNED: bool>(
+    pub(crate) fn claim_spilled<const OWNED: bool>(
         &self,
         endpoint: Option<Id>,
         length: usize,

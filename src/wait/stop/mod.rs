@@ -116,7 +116,7 @@ impl Stop {
     /// use shmq::{Queue, Stop};
     /// use std::ops::ControlFlow;
     /// use std::sync::atomic::{AtomicBool, Ordering};
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     ///
     /// static CAME: AtomicBool = AtomicBool::new(false);
     ///

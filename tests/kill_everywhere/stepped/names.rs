@@ -96,7 +96,7 @@ fn check_name(name: &str, killed: Killed, turn: u64, stages: &[Option<&[u64]>]) 
         _ => None,
     };
     let queue = Queue::<u64>::create(name, 4).unwrap();
-    assert_eq!(take_all(&queue), []);
+    assert_eq!(take_all(&queue), [0; 0]);
     expect_whole(&queue);
     assert!(matches!(Queue::<u64>::create(name, 4), Err(CreateError::AlreadyExists { in_use: true, .. })));
     drop(queue);

@@ -1,10 +1,10 @@
 //! Killed in operations on objects that are larger than their ring.
 
+use crate::objects::{Before, Encoding, FIRST_HUGE, Object, RING_BYTES, sweep};
 use crate::stepped::sweep::{Finding, Operation};
 use crate::stepped::tracee::Killed;
 use crate::support::harness::Case;
 use crate::support::process::{fork, send_signal};
-use crate::support::spilled::{Before, Encoding, FIRST_HUGE, Object, RING_BYTES, sweep};
 use crate::support::{segment_exists, unique_name};
 use shmq::{DeadLetters, GetError, ObjectQueue, PutError, QueueBuilder, WaitStrategy};
 
@@ -398,6 +398,10 @@ impl Name {
 
     /// As long as the name leads there, the objects are there; at the end, no file is left.
     fn check(&self, killed: Killed, stages: &[&[u64]]) -> Finding {
+        if !killed.done {
+            // Of a queue that was replaced. Those of one that has its name stay.
+            sweep();
+        }
         let queue = self.open();
         let mut stage = stages.len();
         if let Some(queue) = &queue {

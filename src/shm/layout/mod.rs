@@ -1,4 +1,5 @@
-//! The byte map of a segment: every offset, every width, and nothing else. (The bits inside a word:
+//! The byte map of a segment: every offset, every width, and nothing else. The words of a topic are in
+//! `topic.rs`, those of the primitives of `shmq::sync` in `primitives.rs`. (The bits inside a word:
 //! of a record's header `ring/header.rs`, of an id `shm/id.rs`, of a kind `shm/kind.rs`; the sizes
 //! of cells: `shm/geometry.rs`.)
 //!
@@ -47,7 +48,13 @@
 //! Invariants:
 //! 1. Everything shared has an explicit width. No `usize`, no pointer, no `bool`.
 //! 2. Words that different sides write lie in different cache lines ([`CachePadded`]).
-//! 3. Any change of this file raises [`FORMAT`].
+//! 3. Any change of this folder raises [`FORMAT`].
+
+mod primitives;
+mod topic;
+
+pub use primitives::*;
+pub use topic::*;
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crossbeam_utils::CachePadded;
@@ -399,173 +406,6 @@ pub mod role {
     pub const RECEIVER: u32 = 32;
 }
 
-/// Words of a topic, which has no get side. `ring/topic` says what they mean.
-#[repr(C, align(64))]
-#[derive(Debug, Default)]
-pub struct TopicWords {
-    /// Position: what lies before it may be overwritten. Read by lossy subscribers at each message,
-    /// so alone in its line with words that change no more often.
-    pub reclaim: AtomicU64,
-    /// Position of a record about half a ring behind tail.
-    pub middle: AtomicU64,
-    /// Later positions of records, which `middle` takes in turn.
-    pub marks: [AtomicU64; 2],
-    pub reserved: [AtomicU64; 4],
-    /// Position: no gating subscriber is before it. The put side publishes a capacity beyond it, and
-    /// reclaims up to it, without another look at the lines.
-    pub gate: AtomicU64,
-    /// Raised by each subscriber that begins to gate.
-    pub joins: AtomicU64,
-    /// `joins` before the put side last scanned the lines; `u64::MAX`: it must scan.
-    pub joins_seen: AtomicU64,
-    /// What that scan found: a bound of all cursors but the lowest.
-    pub others: AtomicU64,
-    /// What that scan found: the state word of the line with the lowest cursor; 0: no line gates.
-    pub laggard: AtomicU64,
-    /// Position: a gating subscriber that passes it wakes publishers.
-    pub wake_at: AtomicU64,
-    /// What that scan found: the line with the lowest cursor.
-    pub laggard_line: AtomicU32,
-    /// No line from this one on was ever used.
-    pub lines_end: AtomicU32,
-    /// Subscribers that were evicted.
-    pub evictions: AtomicU64,
-}
-
-/// One subscriber of a topic.
-#[repr(C, align(64))]
-#[derive(Debug, Default)]
-pub struct SubscriberLine {
-    /// `participant:32 | generation:28 | state:4` (`ring/topic/line.rs`).
-    pub state: AtomicU64,
-    /// Position of the next record that it reads.
-    pub cursor: AtomicU64,
-    /// 1 while it reads a record in place.
-    pub pin: AtomicU32,
-    pub reserved: AtomicU32,
-    /// Number of the record at its cursor; in a topic of messages of one size it follows from it.
-    pub number: AtomicU64,
-    /// What that number was when it joined.
-    pub start: AtomicU64,
-    /// Numbers that it passed without a message.
-    pub missed: AtomicU64,
-    /// Monotonic time in nanoseconds at which it joined.
-    pub joined_ns: AtomicU64,
-}
-
-/// Lines for subscribers, at most.
-pub const MAX_SUBSCRIBERS: u32 = 1000;
-
-/// Bytes of a topic's words and lines, before the cells.
-pub const fn topic_bytes(max_subscribers: u32) -> u64 {
-    match max_subscribers {
-        0 => 0,
-        lines => {
-            (size_of::<TopicWords>() as u64 + lines as u64 * size_of::<SubscriberLine>() as u64).next_multiple_of(PAGE_BYTES)
-        }
-    }
-}
-
-/// A primitive's data start here in its cell, or at the next multiple of their alignment.
-pub const PRIMITIVE_DATA_OFFSET: u64 = 0x100;
-/// Bytes of a table with a word for each participant: `generation:32 | count:32`.
-pub const HOLDERS_BYTES: u64 = (MAX_PARTICIPANTS as u64 + 1) * 8;
-
-/// Words of a mutex or an array, beside its lock.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct MutexWords {
-    /// 1 from the death of a holder until a process declares the data consistent.
-    pub needs_repair: AtomicU32,
-}
-
-/// Words of a value, of which the data hold two copies.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct ValueWords {
-    /// Its lowest bit selects the current copy. Raised by each change, after the other copy was
-    /// written.
-    pub changes: AtomicU64,
-}
-
-/// Words of an event.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct EventWords {
-    /// Raised by each change: odd while the event is set.
-    pub changes: AtomicU64,
-}
-
-/// Words of a semaphore. Its data are a table: permits that each participant holds as guards. The
-/// number of available permits is `total` less the sum of the table, and is not stored.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct SemaphoreWords {
-    /// Permits that are free or held as guards: changed by `acquire` and `release`.
-    pub total: AtomicU64,
-    /// Raised before and after each taking of a permit.
-    pub takes: AtomicU64,
-    /// No word of the table from this index on was ever used.
-    pub holders_end: AtomicU64,
-}
-
-/// Words of a barrier. Its data are a table: arrivals of each participant in this phase.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct BarrierWords {
-    /// `phase << 2 | state`: number and state of the current phase.
-    pub phase: AtomicU64,
-    /// Bit `n % 64`: phase n, which is over, ended broken.
-    pub broken_phases: AtomicU64,
-    /// Arrivals in this phase.
-    pub arrived: AtomicU32,
-    pub reserved: AtomicU32,
-}
-
-/// Words of a condition variable. Its data are [`CONDVAR_PLACES`] places.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct PlacesWords {
-    /// Waits that have begun: the next one's number.
-    pub orders: AtomicU64,
-    /// No place from this index on was ever used.
-    pub places_end: AtomicU64,
-}
-
-/// One thread that waits at a condition variable.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct CondvarPlace {
-    /// `waiter:31 | tag:30 | state:3` (`sync/condvar/places.rs`).
-    pub state: AtomicU64,
-    /// Number of the wait.
-    pub order: AtomicU64,
-    /// With a notice: only waits before this number could have had it.
-    pub bound: AtomicU64,
-    /// Where it sleeps.
-    pub condvar: CondvarWords,
-}
-
-/// Threads that may wait at one condition variable.
-pub const CONDVAR_PLACES: u32 = 1024;
-/// Bytes of their places.
-pub const PLACES_BYTES: u64 = CONDVAR_PLACES as u64 * size_of::<CondvarPlace>() as u64;
-
-/// Words of a lock and of a reentrant lock, which do not use the lock of the put side.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct LockWords {
-    /// `holder:32 | number:32`: id of the participant that holds it, 0 if it is free. The number is
-    /// that of the acquisition, or of the thread in its process if the lock is reentrant.
-    pub hold: AtomicU64,
-    /// A reentrant lock: how many times its holder has to release it.
-    pub levels: AtomicU64,
-    /// The holder's thread as the system calls it, for messages.
-    pub tid: AtomicU32,
-    /// 1 from the death of a holder until a process declares what the lock guards consistent.
-    pub needs_repair: AtomicU32,
-}
-
 /// Offset of the participant table.
 pub const ENTRIES_OFFSET: u64 = size_of::<Head>() as u64;
 /// Bytes of an entry.
@@ -616,8 +456,6 @@ const _: () = {
     assert!(size_of::<SegmentHeader>() <= 0x200);
     assert!(structure_offset(120) % 64 == 0 && structure_offset(120) > name_byte_offset(120) + 1);
     assert!(cells_offset(120, 0, 0) == 0x3000 && cells_offset(120, STRUCTURE_BYTES as u32, 0) == 0x4000);
-    assert!(size_of::<TopicWords>() == 128 && size_of::<SubscriberLine>() == 64 && offset_of!(TopicWords, gate) == 64);
-    assert!(topic_bytes(62) == PAGE_BYTES);
     assert!(offset_of!(Head, put) == 0x200);
     assert!(offset_of!(Head, get) == 0x280);
     assert!(offset_of!(Head, put_notice) == 0x300);
@@ -630,11 +468,4 @@ const _: () = {
     assert!(ENTRIES_OFFSET == 0xf00);
     assert!(size_of::<PutSide>() <= 128 && size_of::<GetSide>() <= 128 && size_of::<Rare>() <= 128);
     assert!(ENTRY_BYTES == 64);
-    assert!(size_of::<MutexWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<ValueWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
-    assert!(
-        size_of::<EventWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<SemaphoreWords>() as u64 <= PRIMITIVE_DATA_OFFSET
-    );
-    assert!(size_of::<BarrierWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<LockWords>() as u64 <= PRIMITIVE_DATA_OFFSET);
-    assert!(size_of::<PlacesWords>() as u64 <= PRIMITIVE_DATA_OFFSET && size_of::<CondvarPlace>() == 40);
-    assert!(PRIMITIVE_DATA_OFFSET % 64 == 0 && PAGE_BYTES % PRIMITIVE_DATA_OFFSET == 0 && HOLDERS_BYTES == 8192);
 };

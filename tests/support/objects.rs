@@ -41,7 +41,6 @@ impl Object {
 
     fn text(number: u64) -> String {
         let length = match number {
-            ..FIRST_LARGE => 0,
             FIRST_LARGE..FIRST_HUGE => LARGE_BYTES + (number % 7) as usize,
             FIRST_HUGE..FIRST_SMALL => HUGE_BYTES,
             _ => 0,
@@ -58,7 +57,7 @@ impl Serialize for Object {
             match self.encoding {
                 Encoding::Succeeds => {}
                 Encoding::Fails => return Err(S::Error::custom("it fails in place")),
-                Encoding::Dies => super::process::send_signal(std::process::id() as libc::pid_t, libc::SIGKILL),
+                Encoding::Dies => crate::support::process::send_signal(std::process::id() as libc::pid_t, libc::SIGKILL),
             }
         }
         Object::text(self.number).serialize(serializer)
@@ -79,7 +78,7 @@ impl<'de> Deserialize<'de> for Object {
 
 /// Files of objects, and anchors, of the whole directory.
 pub fn spill_files() -> Vec<String> {
-    super::shm_files("shmq-spill.")
+    crate::support::shm_files("shmq-spill.")
 }
 
 /// The files of objects and anchors that there were at one moment.
@@ -117,6 +116,6 @@ pub fn sweep() {
     std::fs::create_dir_all(&elsewhere).expect("a directory");
     let builder = || shmq::Queue::<u64>::builder().capacity(1).max_participants(1);
     drop(builder().directory(&elsewhere).name("x").create().expect("a queue elsewhere"));
-    drop(builder().name(super::unique_name("sweeps")).create().expect("a queue"));
+    drop(builder().name(crate::support::unique_name("sweeps")).create().expect("a queue"));
     let _ = std::fs::remove_dir(&elsewhere);
 }
