@@ -193,7 +193,8 @@ impl MessageLayout {
         if self.form == Form::Encoded {
             return Err(LayoutError::StructureOfEncoded);
         }
-        match bytes_described(&text) {
+        // Fields that no address space holds are described, and do not fit.
+        match bytes_described(&text).or_else(|| is_schema(&text, false).then_some(usize::MAX)) {
             Some(described) if described > self.size => Err(LayoutError::Structure { described, size: self.size }),
             _ => Ok(MessageLayout { structure: Some(text).filter(|text| !text.is_empty()), is_cut: false, ..self }),
         }

@@ -92,7 +92,7 @@ queue_error! {
         #[error("timed out before there was room")]
         Timeout,
         /// The handle's [`Stop`](crate::Stop) was set before there was room. Nothing was put.
-        #[error("interrupted before there was room: the stop was set")]
+        #[error("interrupted before there was room: the stop was set, or its check ended the call")]
         Interrupted,
         /// A process called [`close`](crate::Queue::close): no process can put any more.
         #[error("closed: no more messages are taken")]
@@ -244,7 +244,7 @@ queue_error! {
             wanted: usize,
         },
         /// The handle's [`Stop`](crate::Stop) was set first.
-        #[error("interrupted before there were enough subscribers: the stop was set")]
+        #[error("interrupted before there were enough subscribers: the stop was set, or its check ended the call")]
         Interrupted,
         /// The topic was closed: nothing will be published any more.
         #[error("the topic is closed")]
@@ -283,7 +283,7 @@ queue_error! {
         #[error("timed out before a message came")]
         Timeout,
         /// The handle's [`Stop`](crate::Stop) was set before a message came. Nothing was taken.
-        #[error("interrupted before a message came: the stop was set")]
+        #[error("interrupted before a message came: the stop was set, or its check ended the call")]
         Interrupted,
         /// The queue is closed and drained: no message will ever come.
         #[error("closed, and no message is left")]
@@ -368,7 +368,7 @@ queue_error! {
             left: u64,
         },
         /// The handle's [`Stop`](crate::Stop) was set while messages were still unfinished.
-        #[error("interrupted with messages unfinished: the stop was set")]
+        #[error("interrupted with messages unfinished: the stop was set, or its check ended the call")]
         Interrupted,
         /// The get side stayed locked by a process that does not run (stopped or starved). Try
         /// again.

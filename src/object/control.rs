@@ -64,11 +64,13 @@ impl<T, C> ObjectQueue<T, C> {
         self.bytes.capacity_bytes()
     }
 
-    /// Bytes of the largest encoded value that the queue can hold: about half of
-    /// [`capacity_bytes`](Self::capacity_bytes).
+    /// Bytes of the largest encoded value that lies in the ring: about half of
+    /// [`capacity_bytes`](Self::capacity_bytes). A larger one goes into a file of its own, up to
+    /// [`max_spilled_bytes`](crate::QueueBuilder::max_spilled_bytes).
     ///
     /// ```
-    /// let queue = shmq::ObjectQueue::<String>::builder().capacity_bytes(4096).create()?;
+    /// let builder = shmq::ObjectQueue::<String>::builder().capacity_bytes(4096);
+    /// let queue = builder.max_spilled_bytes(0).create()?; // no files
     /// let too_long = "a".repeat(queue.max_len());
     /// assert!(matches!(queue.put(&too_long), Err(shmq::PutError::TooLarge { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

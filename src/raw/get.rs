@@ -253,6 +253,11 @@ impl RawQueue {
                 // No lock is held while bytes move. If this process is killed meanwhile, the
                 // message comes back.
                 let leased = self.open_if_spilled(leased)?;
+                // Its length is read from the segment again: `read` relies on what was checked.
+                if let Err(refused) = check(leased.length) {
+                    self.give_back_uncounted(leased)?;
+                    return Err(refused);
+                }
                 let result = read(leased.payload, leased.length);
                 self.finish_large_copy::<OWNED>(leased, me, wait)?;
                 Ok(result)

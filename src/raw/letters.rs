@@ -27,7 +27,7 @@ use crate::shm::kind::Kind;
 use crate::shm::layout::role;
 use crate::shm::letter::{LetterHead, Reason, TYPE_NAME};
 use crate::shm::participant::Id;
-use crate::shm::segment::{Directory, Expect};
+use crate::shm::segment::{Directory, Expect, SpillError};
 use crate::wait::{SLICE_NS, WaitStrategy};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,6 +75,8 @@ enum Posted {
     TooLarge,
     /// Other letters would be refused too.
     Refused,
+    /// Its object cannot be read by any process, now or later: it is finished.
+    Lost,
     /// Another thread is posting it, or has posted it.
     Gone,
 }
@@ -110,6 +112,8 @@ enum Unsent {
     Open(OpenError),
     /// The queue with that nonce refused it.
     Put(PutError, u64),
+    /// The file of its object is gone, or another's.
+    Lost(std::io::Error),
 }
 
 impl Unsent {
@@ -126,6 +130,7 @@ impl fmt::Display for Unsent {
         match self {
             Unsent::Open(error) => error.fmt(out),
             Unsent::Put(error, _) => error.fmt(out),
+            Unsent::Lost(error) => write!(out, "its object is lost: {error}"),
         }
     }
 }
@@ -185,8 +190,10 @@ impl RawQueue {
         // From here on the cell may hold another letter.
         std::mem::forget(posting);
         match sent {
-            Ok(()) => {
-                get.dead_letters.fetch_add(1, Relaxed);
+            // One that is lost would be refused for ever, and keep its room and all letters behind it.
+            Ok(()) | Err(Unsent::Lost(_)) => {
+                let counted = if sent.is_ok() { &get.dead_letters } else { &get.dead_letters_refused };
+                counted.fetch_add(1, Relaxed);
                 self.note_given_up(&record);
                 let ends = kept.letters.remove(&cell).map_or(Ends::Released, |letter| letter.ends);
                 if kept.letters.is_empty() {
@@ -202,9 +209,12 @@ impl RawQueue {
                     drop(kept);
                 }
                 #[cfg(feature = "tracing")]
-                tracing::warn!(target: "shmq", queue, dead_letters, reason = %reason, deliveries, "given up");
+                match &sent {
+                    Ok(()) => tracing::warn!(target: "shmq", queue, dead_letters, reason = %reason, deliveries, "given up"),
+                    Err(lost) => tracing::warn!(target: "shmq", queue, dead_letters, error = %lost, "given up, and not taken"),
+                }
                 let _ = (queue, dead_letters, deliveries);
-                Posted::There
+                if sent.is_ok() { Posted::There } else { Posted::Lost }
             }
             Err(unsent) => {
                 get.dead_letters_refused.fetch_add(1, Relaxed);
@@ -239,7 +249,11 @@ impl RawQueue {
         let queue = self.queue_for_letters(me, name)?;
         let unread =
             |source| Unsent::Put(PutError::Os { call: "read a message that is given up", source }, queue.segment().nonce());
-        let bytes = self.copy_of_leased(record).map_err(unread)?;
+        let bytes = self.copy_of_leased(record).map_err(|error| match error {
+            SpillError::Lost { source } => Unsent::Lost(source),
+            SpillError::Os { source, .. } => unread(source),
+            SpillError::NoSpace { .. } => unread(std::io::Error::from_raw_os_error(libc::ENOSPC)),
+        })?;
         let length = bytes.len();
         let head = LetterHead::now(reason, deliveries, self.segment().name(), self.segment().type_name());
         // A truncated reason is better than a lost message.
@@ -306,7 +320,7 @@ impl RawQueue {
             let Some(cell) = next else { return (posted, true) };
             match self.post(me, cell) {
                 Posted::There => posted += 1,
-                Posted::TooLarge | Posted::Gone => {}
+                Posted::TooLarge | Posted::Gone | Posted::Lost => {}
                 Posted::Refused => return (posted, false),
             }
             tried += 1;

@@ -111,8 +111,7 @@ pub(crate) fn past_of(entry: &Entry) -> Past {
 /// liveness lock next is another. The caller holds the entry's registration byte, and no process
 /// holds its liveness lock.
 pub(crate) fn raise_generation(entry: &Entry) {
-    // Whatever stands there, garbage included, the next one is in range (Invariant 1).
-    let generation = entry.generation.load(Ordering::Relaxed) % GENERATION_MAX + 1;
+    let generation = after(entry.generation.load(Ordering::Relaxed));
     if generation & GENERATION_LOW_MASK == 0 {
         // `begins_anew` must not be missed, even if this process dies before it attaches: a pid
         // says that there is something to repair.
@@ -125,9 +124,28 @@ pub(crate) fn raise_generation(entry: &Entry) {
     fence(Ordering::SeqCst);
 }
 
+/// The generation after another. Whatever that is, garbage included, this is in range (Invariant 1).
+/// From the last one it goes on at the first whose low bits are 0, so that `begins_anew` is not
+/// passed over.
+fn after(generation: u32) -> u32 {
+    if generation < GENERATION_MAX { generation + 1 } else { GENERATION_LOW_MASK + 1 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn low_bits_of_generations_pass_0_in_each_lap() {
+        let mut generation = GENERATION_MAX - 2 * (GENERATION_LOW_MASK + 1);
+        let mut since_anew = 0;
+        for _ in 0..10 * (GENERATION_LOW_MASK + 1) {
+            generation = after(generation);
+            since_anew = if generation & GENERATION_LOW_MASK == 0 { 0 } else { since_anew + 1 };
+            assert!((1..=GENERATION_MAX).contains(&generation) && since_anew <= GENERATION_LOW_MASK);
+        }
+        assert_eq!((after(0), after(u32::MAX)), (1, GENERATION_LOW_MASK + 1));
+    }
 
     #[test]
     fn ids_keep_their_parts() {

@@ -30,9 +30,9 @@ pub enum SyncError {
     /// The deadline passed. Never reported early.
     #[error("timed out")]
     Timeout,
-    /// The handle's [`Stop`](crate::Stop) was set before the wait had an end. Nothing was taken; a
-    /// barrier is broken, as by a timeout.
-    #[error("interrupted: the stop was set")]
+    /// The handle's [`Stop`](crate::Stop) was set before the wait had an end, or its check ended the
+    /// call. Nothing was taken; a barrier is broken, as by a timeout.
+    #[error("interrupted: the stop was set, or its check ended the call")]
     Interrupted,
     /// The process that held the lock died, or panicked, in the middle of its work, and no process
     /// has repaired the data yet.
@@ -43,7 +43,7 @@ pub enum SyncError {
     NotLocked,
     /// A release of a [`ReentrantLock`](crate::sync::ReentrantLock) that another thread holds, or a
     /// wait with it; a wait with a [`Lock`](crate::sync::Lock) that another process holds.
-    #[error("the lock is held by another thread (process {pid}, thread {tid}), so this one cannot release it")]
+    #[error("the lock is held by {}, so this one cannot release it", holder(*.pid, *.tid))]
     NotOwner {
         /// The holder's process, as that process saw its id.
         pid: u32,
@@ -58,7 +58,9 @@ pub enum SyncError {
         bound: u64,
     },
     /// So many threads of live processes wait at the condition variable already.
-    #[error("all {max} places of the condition variable are taken by waiting threads")]
+    #[error(
+        "all {max} places of the condition variable are taken by waiting threads; wait again once some have left, or use a second one"
+    )]
     TooManyWaiters {
         /// Threads that may wait at a time.
         max: u32,
@@ -88,6 +90,11 @@ pub enum SyncError {
         /// What the operating system said.
         r#source: io::Error,
     },
+}
+
+/// Another holder of a lock: the thread too, if the lock is reentrant.
+fn holder(pid: u32, tid: u32) -> String {
+    if tid == 0 { format!("another process ({pid})") } else { format!("another thread (process {pid}, thread {tid})") }
 }
 
 impl SyncError {
@@ -152,7 +159,8 @@ impl From<AttachError> for SyncError {
 
 /// Why a lock was not got cleanly.
 ///
-/// `?` turns it into a [`SyncError`] (and unlocks, if it was a dead holder's):
+/// `?` turns it into a [`SyncError`] (and unlocks, if it was a dead holder's and has a guard, which a
+/// `&Lock` given to a [`Condvar`](crate::sync::Condvar) is not):
 ///
 /// ```
 /// use shmq::sync::{Mutex, SyncError};

@@ -100,7 +100,8 @@ impl<'p> Hold<'p> {
             }
         });
         let mut waiter = self.primitive.waiter(wait);
-        let mut probes = wait.is_try();
+        // Invariant 3, also for a call whose stop is set: what it can have at once it gets.
+        let mut probes = wait.is_try() || self.primitive.is_interrupted();
         loop {
             if let Some(mine) = self.try_take(me, probes, number_after) {
                 pass_on.forget();

@@ -15,7 +15,7 @@ pub enum WaitError {
     #[error("timed out before any of them was ready")]
     Timeout,
     /// The [`Stop`](crate::Stop) of one of the handles was set before any of them was ready.
-    #[error("interrupted before any of them was ready: a stop was set")]
+    #[error("interrupted before any of them was ready: a stop was set, or its check ended the wait")]
     Interrupted,
     /// [`try_wait_any`](crate::try_wait_any()) found none of them ready.
     #[error("none of them is ready")]

@@ -36,6 +36,8 @@ fn impossible_layouts_are_refused() {
     assert_eq!(long, LayoutError::LongSchema { len: 65, max: 64 });
     let value = MessageLayout::value(8, 8).unwrap();
     assert_eq!(value.clone().structure("{a@0: u64, b@8: u8}").unwrap_err(), LayoutError::Structure { described: 9, size: 8 });
+    let endless = value.clone().structure("[u64; 99999999999999999999]").unwrap_err();
+    assert_eq!(endless, LayoutError::Structure { described: usize::MAX, size: 8 });
     assert_eq!(MessageLayout::encoded().structure("u8").unwrap_err(), LayoutError::StructureOfEncoded);
     // A struct of another language may have bytes that belong to no field.
     assert_eq!(value.structure("{a@0: u32, b@4: u8}").unwrap().fields().len(), 2);

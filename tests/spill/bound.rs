@@ -14,6 +14,7 @@ pub fn cases() -> Vec<Case> {
         a_put_that_finds_the_bytes_taken_is_refused_or_waits,
         a_ring_that_is_full_of_descriptors_is_full,
         a_wrong_count_is_counted_anew,
+        a_process_without_descriptors_does_not_count_anew,
         putters_share_the_bound,
         an_opener_learns_of_another_bound,
         #[cfg(feature = "async")]
@@ -33,6 +34,24 @@ fn without_files_an_object_is_too_large() {
         other => panic!("{other:?}"),
     }
     assert_eq!(Files::of(queue.name()).all(), [""; 0]);
+}
+
+/// It cannot list the files, which is not the same as that there are none.
+fn a_process_without_descriptors_does_not_count_anew() {
+    let queue = bounded(1 << 20);
+    (0..3).for_each(|tag| queue.put(&large(tag)).unwrap());
+    let counted = queue.stats().spilled_bytes;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure outlives the calls, which fill or read it.
+    let set = |limit: &libc::rlimit| assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) }, 0);
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+    set(&libc::rlimit { rlim_cur: 0, ..limit });
+    let refused = queue.try_put(&large(3));
+    queue.recover();
+    set(&limit);
+    assert!(matches!(refused, Err(PutError::Full)), "{refused:?}");
+    assert_eq!(queue.stats().spilled_bytes, counted);
 }
 
 fn an_object_beyond_the_bound_is_too_large() {

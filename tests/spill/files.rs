@@ -2,11 +2,13 @@
 
 use crate::support::harness::Case;
 use crate::support::process::fork;
+use crate::support::sandbox;
 use crate::support::unique_name;
 use crate::{Bytes, Files, LARGE, RING, large, queue};
 use shmq::inspect::Inspector;
-use shmq::{CreateError, GetError, ObjectQueue};
+use shmq::{CreateError, GetError, ObjectQueue, PutError};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
@@ -15,11 +17,14 @@ pub fn cases() -> Vec<Case> {
         an_unlinked_queue_goes_on_and_leaves_nothing,
         a_queue_that_is_unlinked_first_takes_them_too,
         an_unused_queue_is_unlinked_with_its_files,
+        a_queue_is_unlinked_where_no_file_has_room,
         a_persisted_queue_keeps_them,
         what_replaces_a_dead_queue_removes_its_files,
         a_child_that_keeps_the_name_keeps_the_files,
         a_file_that_is_gone_is_an_error_in_words,
         a_file_of_garbage_is_an_error_in_words,
+        a_file_that_one_process_cannot_see_is_not_lost,
+        a_file_has_the_group_of_its_segment,
         they_are_no_segments,
         other_users_may_open_an_anchored_segment,
         another_directory,
@@ -82,6 +87,24 @@ fn an_unused_queue_is_unlinked_with_its_files() {
     assert_eq!(files.objects().len(), 1);
     ObjectQueue::<Bytes>::unlink(&name).unwrap();
     assert_eq!(files.all(), [""; 0]);
+}
+
+/// Then above all: a link takes an inode of a tmpfs.
+fn a_queue_is_unlinked_where_no_file_has_room() {
+    let child = fork("a process with a small /dev/shm", || {
+        if !sandbox::own_mounts() {
+            return;
+        }
+        sandbox::mount_tmpfs(c"/dev/shm", 0, c"nr_inodes=40");
+        let queue = queue("no-inode");
+        let mut fillers = (0..).map(|nth| fs::File::create(format!("/dev/shm/filler-{nth}")));
+        assert!(fillers.any(|made| made.is_err()));
+        ObjectQueue::<Bytes>::unlink(queue.name()).unwrap();
+        assert!(matches!(queue.put(&large(1)), Err(PutError::Os { .. })));
+        queue.put(&vec![2]).unwrap();
+        assert_eq!(queue.get().unwrap(), [2]);
+    });
+    child.expect_success();
 }
 
 fn a_persisted_queue_keeps_them() {
@@ -148,6 +171,39 @@ fn a_file_that_is_gone_is_an_error_in_words() {
     let error = queue.get().unwrap_err();
     assert!(matches!(error, GetError::Os { .. }) && error.to_string().contains("lost"), "{error}");
     assert_eq!(queue.get().unwrap(), [2], "the queue goes on behind it");
+}
+
+/// A consumer that has another `/dev/shm` by now: the message is there for the others.
+fn a_file_that_one_process_cannot_see_is_not_lost() {
+    let queue = queue("unseen");
+    queue.put(&large(1)).unwrap();
+    let consumer = fork("a process with mounts of its own", || {
+        let same = ObjectQueue::<Bytes>::open(queue.name()).unwrap();
+        if !sandbox::own_mounts() {
+            return;
+        }
+        sandbox::mount_tmpfs(c"/dev/shm", 0, c"");
+        let error = same.get().unwrap_err();
+        assert!(matches!(error, GetError::Os { .. }) && !error.to_string().contains("lost"), "{error}");
+        assert_eq!(same.len(), 1);
+    });
+    consumer.expect_success();
+    assert!(queue.get().unwrap() == large(1));
+}
+
+/// Users that share a segment by its group read its objects by it too.
+fn a_file_has_the_group_of_its_segment() {
+    if !sandbox::is_root() {
+        return;
+    }
+    const GROUP: u32 = 4242;
+    let builder = ObjectQueue::<Bytes>::builder().name(unique_name("group")).capacity_bytes(RING).mode(0o660);
+    let queue = builder.create().unwrap();
+    std::os::unix::fs::chown(format!("/dev/shm/shmq.{}", queue.name()), None, Some(GROUP)).unwrap();
+    queue.put(&large(1)).unwrap();
+    let file = Files::of(queue.name()).objects().pop().unwrap();
+    let found = fs::metadata(format!("/dev/shm/{file}")).unwrap();
+    assert_eq!((found.gid(), found.mode() & 0o777), (GROUP, 0o660));
 }
 
 fn a_file_of_garbage_is_an_error_in_words() {

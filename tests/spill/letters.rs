@@ -12,6 +12,7 @@ pub fn cases() -> Vec<Case> {
         a_letter_carries_the_object,
         a_letter_that_cannot_be_decoded_carries_the_bytes,
         a_letter_that_no_queue_takes_keeps_its_file,
+        a_letter_whose_file_is_gone_stops_no_other,
     ]
 }
 
@@ -68,5 +69,21 @@ fn a_letter_that_no_queue_takes_keeps_its_file() {
     let letters = DeadLetters::create(&letters, RING).unwrap();
     assert_eq!(queue.recover().given_up, 1);
     assert!(letters.try_get().unwrap().decode::<Bytes, MessagePack>().unwrap() == large(1));
+    DeadLetters::unlink(letters.name()).unwrap();
+}
+
+fn a_letter_whose_file_is_gone_stops_no_other() {
+    let letters = DeadLetters::create(unique_name("letters"), 1 << 20).unwrap();
+    let queue = worn::<Bytes>(Some(letters.name()));
+    (1..=2).for_each(|tag| queue.put(&large(tag)).unwrap());
+    let leased = [queue.lease().unwrap(), queue.lease().unwrap()];
+    leased.into_iter().for_each(|lease| lease.give_back());
+    let first = Files::of(queue.name()).objects().into_iter().min().unwrap();
+    std::fs::remove_file(format!("/dev/shm/{first}")).unwrap();
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    assert!(letters.try_get().unwrap().decode::<Bytes, MessagePack>().unwrap() == large(2));
+    assert_eq!((queue.stats().dead_letters, queue.stats().dead_letters_refused), (1, 1));
+    assert_eq!(Files::of(queue.name()).objects(), [""; 0]);
+    queue.join().unwrap();
     DeadLetters::unlink(letters.name()).unwrap();
 }

@@ -6,6 +6,8 @@ use crate::support::harness::Case;
 use crate::support::process::{Exit, expect_all_succeed, fork, fork_with_code, shared_words};
 use crate::{SHORT, gives_up_in_time, holder};
 #[cfg(not(shmq_portable_sync))]
+use shmq::Stop;
+#[cfg(not(shmq_portable_sync))]
 use shmq::sync::LockGuard;
 use shmq::sync::{Lock, LockError, Mutex, SyncError};
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -222,8 +224,12 @@ fn a_dead_holder_is_reported_until_one_repairs() {
         std::mem::forget(taken.unwrap_err().into_guard().expect("the lock, with the news"));
     };
     // It is never reported as taken, by whatever form.
-    let forms: [&dyn Fn(); 6] = [
+    let stop = Stop::new();
+    stop.set();
+    let stopped = lock.with_stop(&stop);
+    let forms: [&dyn Fn(); 7] = [
         &|| assert!(lock.try_acquire().unwrap().owner_died),
+        &|| assert!(stopped.acquire().unwrap().owner_died),
         &|| assert!(lock.acquire_timeout(SHORT).unwrap().owner_died),
         &|| assert!(lock.acquire_deadline(Instant::now()).unwrap().owner_died),
         &|| assert!(lock.acquire().unwrap().owner_died),

@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         a_wait_for_a_state_sees_it_without_a_notice,
         a_stop_ends_a_wait_for_a_notice,
         more_threads_than_there_are_places_are_refused,
+        a_lock_without_a_guard_is_released_where_a_wait_cannot_begin,
         #[cfg(not(shmq_portable_sync))]
         no_notice_is_spent_on_killed_sleepers,
         #[cfg(not(shmq_portable_sync))]
@@ -218,6 +219,20 @@ fn a_stop_ends_a_wait_for_a_notice() {
     assert!(stopped.wait_notified(lock.lock().unwrap()).unwrap_err().is_interrupted());
     assert_eq!(condvar.notify(2), 1);
     child.expect_success();
+}
+
+fn a_lock_without_a_guard_is_released_where_a_wait_cannot_begin() {
+    let condvar = Condvar::builder().max_participants(1).create().unwrap();
+    let (lock, reentrant) = (Lock::new().unwrap(), ReentrantLock::new().unwrap());
+    let waits = || {
+        let is_refused = |waited: SyncError| matches!(waited, SyncError::TooManyParticipants { max: 1 });
+        lock.acquire().unwrap();
+        assert!(is_refused(condvar.wait(&lock).map(drop).unwrap_err().into()) && !lock.locked());
+        reentrant.acquire().unwrap();
+        reentrant.acquire().unwrap();
+        assert!(is_refused(condvar.wait(&reentrant).map(drop).unwrap_err().into()) && !reentrant.locked());
+    };
+    fork("a process for which there is no place", waits).expect_success();
 }
 
 fn more_threads_than_there_are_places_are_refused() {

@@ -1,13 +1,19 @@
 //! Guards that keep their primitive by themselves, and leaving a primitive for certain.
 
+#[cfg(not(shmq_portable_sync))]
+use crate::support::BY_ITSELF;
 use crate::support::harness::Case;
-use crate::support::process::{Exit, fork, fork_with_code};
+use crate::support::process::fork;
+#[cfg(not(shmq_portable_sync))]
+use crate::support::process::{Exit, fork_with_code};
 use crate::support::threads::start_and_wait_until_asleep;
-use crate::support::{BY_ITSELF, PATIENCE, segment_exists};
+use crate::support::{PATIENCE, segment_exists};
 use crate::{SHORT, gives_up_in_time, holder};
 use shmq::inspect::Inspector;
+#[cfg(not(shmq_portable_sync))]
+use shmq::sync::MutexGuard;
 use shmq::sync::{
-    Array, Barrier, Condvar, Event, Lock, LockError, Mutex, MutexGuard, Permit, Pipe, ReentrantLock, Semaphore, SyncError, Value,
+    Array, Barrier, Condvar, Event, Lock, LockError, Mutex, Permit, Pipe, ReentrantLock, Semaphore, SyncError, Value,
 };
 use shmq::{DetachError, Stop};
 use std::cell::RefCell;

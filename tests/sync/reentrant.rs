@@ -5,7 +5,8 @@ use crate::support::BY_ITSELF;
 use crate::support::harness::Case;
 use crate::support::process::{Exit, expect_all_succeed, fork, fork_with_code, shared_words};
 use crate::{SHORT, gives_up_in_time, holder};
-use shmq::sync::{ReentrantLock, SyncError};
+use shmq::Stop;
+use shmq::sync::{Condvar, ReentrantLock, SyncError};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         a_child_has_none_of_its_parents_levels,
         a_thread_that_ended_with_it_is_no_other_threads_equal,
         guards_and_levels_are_counted_together,
+        a_guard_whose_lock_was_lost_in_a_wait_ends_no_later_hold,
         a_panic_with_a_reentrant_lock_is_reported_until_repaired,
         levels_of_any_thread_are_in_the_way_of_a_detach,
         #[cfg(not(shmq_portable_sync))]
@@ -177,6 +179,30 @@ fn guards_and_levels_are_counted_together() {
     assert!(lock.is_mine() && lock.levels() == 1);
     lock.release().unwrap();
     // Its level was given back by hand.
+    drop(inner);
+    assert!(!lock.locked());
+}
+
+fn a_guard_whose_lock_was_lost_in_a_wait_ends_no_later_hold() {
+    let (lock, condvar, stop) = (ReentrantLock::new().unwrap(), Condvar::new().unwrap(), Stop::new());
+    stop.set();
+    let outer = lock.lock().unwrap();
+    let inner = lock.lock().unwrap();
+    // All levels are released, and the wait ends without the lock.
+    assert!(condvar.with_stop(&stop).wait_notified(inner).unwrap_err().is_interrupted());
+    assert!(!lock.locked());
+    let again = lock.lock().unwrap();
+    drop(outer);
+    assert!(lock.is_mine() && lock.levels() == 1);
+    drop(again);
+    assert!(!lock.locked());
+    // Where the wait ends with the lock, the guards around it stand for their levels again.
+    let outer = lock.lock().unwrap();
+    let inner = lock.lock().unwrap();
+    let (inner, _) = condvar.wait_notified_timeout(inner, SHORT).unwrap();
+    assert_eq!(lock.levels(), 2);
+    drop(outer);
+    assert!(lock.is_mine());
     drop(inner);
     assert!(!lock.locked());
 }

@@ -1,8 +1,10 @@
 //! Loans and samples that have their topic by themselves, and leaving a topic for certain.
 
+#[cfg(not(shmq_portable_sync))]
+use crate::support::BY_ITSELF;
 use crate::support::harness::Case;
 use crate::support::process::fork;
-use crate::support::{BY_ITSELF, PATIENCE, segment_exists};
+use crate::support::{PATIENCE, segment_exists};
 use shmq::inspect::Inspector;
 use shmq::{DetachError, GetError, OwnedSample, PutError, SubscribeError, Topic, TopicLoan};
 use std::cell::RefCell;

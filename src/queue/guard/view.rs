@@ -30,7 +30,8 @@ use std::sync::Arc;
 /// If this process dies, the room is free as soon as a put needs it. `mem::forget` of a view keeps
 /// its room until the process ends. A view inherited across `fork` belongs to the parent: `Deref`
 /// panics, dropping it touches nothing. While one is open or forgotten,
-/// [`Process::spawn`](crate::Process::spawn) does not fork.
+/// [`Process::spawn`](crate::Process::spawn) does not fork. (It does beside a view of an object that is
+/// larger than the ring, which keeps a mapping of its own and no room.)
 ///
 /// As of a lease, a peer that breaks the rules of this crate can change what `&T` shows.
 ///

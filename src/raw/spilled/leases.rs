@@ -94,16 +94,13 @@ impl RawQueue {
     }
 
     /// A copy of the message of a record that is leased, wherever it lies.
-    pub(in crate::raw) fn copy_of_leased(&self, record: &LeasedRecord) -> io::Result<Vec<u8>> {
+    pub(in crate::raw) fn copy_of_leased(&self, record: &LeasedRecord) -> Result<Vec<u8>, SpillError> {
         if self.is_mapped(record) || self.spilled_header(record).is_none() {
             // SAFETY: raw, Invariant 4: the record is on lease to this process, and its payload has
             // that length. Bytes have no alignment.
             return Ok(unsafe { vec_from_bytes(record.payload, record.length) });
         }
-        let (mapping, length) = self.map_spilled(record).map_err(|error| match error {
-            SpillError::Os { source, .. } | SpillError::Lost { source } => source,
-            SpillError::NoSpace { .. } => io::Error::from_raw_os_error(libc::ENOSPC),
-        })?;
+        let (mapping, length) = self.map_spilled(record)?;
         // SAFETY: the mapping has that many bytes of the object.
         Ok(unsafe { vec_from_bytes(mapping.object(), length) })
     }

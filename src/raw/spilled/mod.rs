@@ -260,8 +260,11 @@ impl RawQueue {
     pub(crate) fn abort_spilled(&self, record: ClaimedRecord) {
         // SAFETY: Invariant 3; the record ends here.
         drop(unsafe { SpillMapping::of_object(record.payload) });
-        // Before the abort: after it, the position may be another record's (Invariant 1).
-        self.remove_spilled(self.ring.position_of(record.cell));
+        // Before the abort: after it, the position may be another record's (Invariant 1). It is already
+        // if this process was taken for dead, as one is that has closed its descriptors.
+        if self.ring.load_header(record.cell) == record.header {
+            self.remove_spilled(self.ring.position_of(record.cell));
+        }
         self.end_spilled(record.cell, record.header);
     }
 

@@ -11,6 +11,7 @@ use crate::shm::layout::PAGE_BYTES;
 use crate::shm::participant::Id;
 use crate::shm::segment::file_bytes;
 use crate::wait::Step;
+use std::io;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::fence;
 
@@ -87,7 +88,7 @@ impl RawQueue {
     }
 
     /// Counts the bytes of all files anew: a process may have died between its file and the count.
-    /// `false`: others kept changing it.
+    /// `false`: others kept changing it, or this process cannot list the files.
     pub(in crate::raw) fn count_spilled(&self) -> bool {
         let counted = &self.head().spilled.pages;
         if !self.spills() {
@@ -97,7 +98,7 @@ impl RawQueue {
             let before = counted.load(Acquire);
             // The claims first: one whose file is made meanwhile is among the files.
             let claims = self.spilled_claims();
-            let left = self.sweep_spilled();
+            let Ok(left) = self.sweep_spilled() else { return false };
             let has_file = |position: u64| left.iter().any(|&(its, _)| its == position);
             let claimed = claims.iter().filter(|&&(position, _)| !has_file(position));
             let now = left.iter().chain(claimed).map(|(_, bytes)| bytes).sum::<u64>();
@@ -127,17 +128,17 @@ impl RawQueue {
 
     /// Removes the files of finished messages, and returns position and bytes of the others. Needs
     /// nothing.
-    fn sweep_spilled(&self) -> Vec<(u64, u64)> {
+    fn sweep_spilled(&self) -> io::Result<Vec<(u64, u64)>> {
         // In this order: the names, head, the record's header, reclaim. A position that is before
         // head now is not used again.
-        let objects = self.segment().spilled_objects();
+        let objects = self.segment().spilled_objects()?;
         let head = self.head().get.head.load(Acquire);
         let is_left = |&(position, _): &(u64, u64)| {
             let finished = position < head && self.is_finished(position);
             // Not of another user, in a sticky directory.
             !(finished && self.segment().remove_spilled(position, |_| ()).is_some())
         };
-        objects.into_iter().filter(is_left).collect()
+        Ok(objects.into_iter().filter(is_left).collect())
     }
 
     /// Is the record at that position, which is before head, finished?

@@ -95,7 +95,8 @@ pub struct LockWords {
     /// `holder:32 | number:32`: id of the participant that holds it, 0 if it is free. The number is
     /// that of the acquisition, or of the thread in its process if the lock is reentrant.
     pub hold: AtomicU64,
-    /// A reentrant lock: how many times its holder has to release it.
+    /// A reentrant lock: `period:32 | levels:32`, how many times its holder has to release it
+    /// (`sync/reentrant/levels.rs`).
     pub levels: AtomicU64,
     /// The holder's thread as the system calls it, for messages.
     pub tid: AtomicU32,

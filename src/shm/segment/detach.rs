@@ -97,7 +97,7 @@ impl Segment {
         // see the other's and leave the name behind. This way the later one sees no other, and an
         // opener has either kept the name by then or finds that it leads elsewhere.
         // A persisted queue that was unlinked has files to be removed, and no name.
-        let keeps_name = || self.preserves_or_persists() && (!self.has_spilled() || self.has_name());
+        let keeps_name = || self.preserves_or_persists() && (self.max_spilled_bytes() == 0 || self.has_name());
         if self.descriptor.stop_keeping_name().is_err() || keeps_name() {
             return;
         }

@@ -29,7 +29,6 @@ use super::retry::Retry;
 use super::space::{missing_bytes, reserve};
 use super::spec::OWNER_MODE;
 use super::spill_mapping::{FILE_HEAD_BYTES, FileHead, SpillMapping};
-use crate::atomic::Ordering;
 use crate::error::CreateError;
 use crate::os;
 use crate::shm::layout::PAGE_BYTES;
@@ -131,10 +130,7 @@ pub(super) fn clean_up(directory: &Directory, nonce: u64) -> Cleaned {
         match claim::attempt(&anchor, &Owners::default()) {
             Ok(ClaimAttempt::Claimed(claim)) => {
                 let is_last_name = claim.links() == Some(1) && claim.header().is_some_and(|header| header.nonce() == nonce);
-                if is_last_name {
-                    remove_all(directory, nonce);
-                }
-                return if is_last_name { Cleaned::Now } else { Cleaned::Not };
+                return if is_last_name && remove_all(directory, nonce) { Cleaned::Now } else { Cleaned::Not };
             }
             Ok(ClaimAttempt::Conflict(Conflict::Name) | ClaimAttempt::Again) if !retry.ends() => Retry::pause(),
             Ok(ClaimAttempt::Nothing) => return Cleaned::Before,
@@ -164,18 +160,22 @@ pub(super) fn clean_up_claimed(claim: &Claim, directory: &Directory) {
     }
 }
 
-/// The anchor last: a process killed before it leaves the anchor to the next sweep.
-fn remove_all(directory: &Directory, nonce: u64) {
-    for (position, _) in objects_of(directory, nonce) {
+/// The anchor last: a process killed before it leaves the anchor to the next sweep, and so does one
+/// that cannot list the directory. (Without an anchor no sweep would remove the objects.)
+fn remove_all(directory: &Directory, nonce: u64) -> bool {
+    let Ok(objects) = objects_of(directory, nonce) else { return false };
+    for (position, _) in objects {
         let _ = remove(directory, nonce, position, |_| ());
     }
     let _ = anchor_of(directory, nonce).unlink();
+    true
 }
 
 /// Position and bytes of each object that has a file.
-fn objects_of(directory: &Directory, nonce: u64) -> Vec<(u64, u64)> {
+fn objects_of(directory: &Directory, nonce: u64) -> io::Result<Vec<(u64, u64)>> {
     let mut found = Vec::new();
-    for file in fs::read_dir(directory.path()).into_iter().flatten().flatten() {
+    for file in fs::read_dir(directory.path())? {
+        let file = file?;
         let name = file.file_name();
         if let Some(SpillName::Object { position, .. }) = name
             .to_str()
@@ -185,7 +185,7 @@ fn objects_of(directory: &Directory, nonce: u64) -> Vec<(u64, u64)> {
             found.push((position, file.metadata().map_or(0, |file| file.len())));
         }
     }
-    found
+    Ok(found)
 }
 
 /// The files of one segment that no process is attached to and no name leads to: number and bytes, its
@@ -333,8 +333,13 @@ impl Segment {
         }
         .map_err(os_error("open a new file for an object"))?;
         let file = Descriptor::open_transient(path).map_err(os_error("open a new file for an object"))?;
-        if let Some(mode) = self.descriptor.metadata().ok().map(|file| file.mode() & 0o666).filter(|&mode| mode != OWNER_MODE) {
-            file.set_mode(mode).map_err(os_error("fchmod"))?;
+        if let Some(segment) = self.descriptor.metadata().ok().filter(|segment| segment.mode() & 0o666 != OWNER_MODE) {
+            // Those who share the segment by its group read the object by the same group. Refused to a
+            // user who is not in it: then the other bits of the mode have let that user in.
+            let keep = libc::uid_t::MAX;
+            // SAFETY: fchown takes numbers.
+            let _ = file.with_number(|number| unsafe { libc::fchown(number, keep, segment.gid()) });
+            file.set_mode(segment.mode() & 0o666).map_err(os_error("fchmod"))?;
         }
         let bytes = file_bytes(object_bytes);
         if os::file_size_limit().is_some_and(|limit| limit < bytes) {
@@ -363,7 +368,8 @@ impl Segment {
             Ok(file) => file,
             Err(error) => {
                 let never = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENXIO | libc::ELOOP | libc::EISDIR));
-                return Err(if never { lost(error) } else { os_error("open the file of an object")(error) });
+                let is_lost = never && self.sees_its_file_system();
+                return Err(if is_lost { lost(error) } else { os_error("open the file of an object")(error) });
             }
         };
         let found = file.metadata().map_err(os_error("fstat"))?;
@@ -382,6 +388,14 @@ impl Segment {
         Ok(mapping)
     }
 
+    /// Does the directory's path lead to the file system of the segment? Not in a process that has
+    /// changed its root, or mounted another one there: what it does not find is not lost.
+    fn sees_its_file_system(&self) -> bool {
+        let directory = fs::metadata(self.place.directory().path()).map(|found| found.dev());
+        let file = self.descriptor.metadata().map(|found| found.dev());
+        matches!((directory, file), (Ok(directory), Ok(file)) if directory == file)
+    }
+
     /// Removes the file of a position, and returns its bytes, which `before` learns before. Allocates
     /// nothing.
     pub fn remove_spilled(&self, position: u64, before: impl FnOnce(u64)) -> Option<u64> {
@@ -392,22 +406,21 @@ impl Segment {
     }
 
     /// Position and bytes of each object that has a file.
-    pub fn spilled_objects(&self) -> Vec<(u64, u64)> {
+    ///
+    /// # Errors
+    /// The directory cannot be listed: out of descriptors, without the rights, another root.
+    pub fn spilled_objects(&self) -> io::Result<Vec<(u64, u64)>> {
         objects_of(self.place.directory(), self.info.nonce)
-    }
-
-    /// Have objects had files of their own? (A process may exit in a signal handler, above a frame that
-    /// allocates: it then does as little as possible.)
-    pub(super) fn has_spilled(&self) -> bool {
-        self.info.max_spilled_bytes != 0 && self.head().spilled.objects.load(Ordering::Relaxed) != 0
     }
 
     /// Removes the files, if the name is gone and the caller holds the locks of the last leaver.
     pub(super) fn clean_up_as_last(&self) {
-        if !self.has_spilled() {
+        if self.info.max_spilled_bytes == 0 {
             return;
         }
         let (directory, nonce, file) = (self.place.directory(), self.info.nonce, self.descriptor.file());
+        // First, since it allocates nothing: a process may exit in a signal handler, above a frame that
+        // allocates. Without objects there is an anchor only if the queue was unlinked.
         let is_last_name = self.descriptor.metadata().is_ok_and(|found| found.nlink() == 1);
         if is_last_name && is_anchored(directory, nonce, file) {
             remove_all(directory, nonce);

@@ -43,7 +43,7 @@ impl Segment {
             };
             let last_try = retry.ends();
             if (locked || (last_try && max_participants.is_none())) && place.leads_to(descriptor.file()) {
-                let spills = anchor_if_it_spills(place, &descriptor)?;
+                let spills = anchor_if_it_spills(place, &descriptor);
                 let unlinked = place.unlink();
                 if unlinked.is_ok() {
                     claim::mark(&descriptor, segment_state::UNLINKED);
@@ -77,10 +77,13 @@ impl Segment {
 /// The nonce, if objects of the queue may lie in files of their own. Those of a queue in use, now or
 /// later, are found by its anchor once the name is gone. (In use or not: a process may attach until
 /// the name goes.) The caller holds the name byte.
-fn anchor_if_it_spills(place: &Place, descriptor: &Descriptor) -> Result<Option<u64>, OpenError> {
-    let Some(header) = read_header(descriptor).ok().filter(|header| header.spills()) else { return Ok(None) };
-    anchor_at(place, header.nonce()).map_err(|error| SyscallError { call: "link", error })?;
-    Ok(Some(header.nonce()))
+///
+/// If there is no room for one, or the file system has no links, the name goes all the same: as the
+/// anchor comes before the first object, there is none, and a put that needs a file is refused.
+fn anchor_if_it_spills(place: &Place, descriptor: &Descriptor) -> Option<u64> {
+    let header = read_header(descriptor).ok().filter(|header| header.spills())?;
+    let _ = anchor_at(place, header.nonce());
+    Some(header.nonce())
 }
 
 fn max_participants_of(descriptor: &Descriptor) -> Option<u32> {

@@ -188,7 +188,11 @@ impl Condvar {
     /// Waiters whose process is dead do not count, and no notice is spent on them: each chosen waiter
     /// is probed (one system call, if it is another process's). One that is killed after this, before
     /// its wait has ended, has its notice handed on within 0.1 s, to another that waited at the time of
-    /// this call. CondvarGuard that begin later get nothing of it.
+    /// this call. Waits that begin later get nothing of it.
+    ///
+    /// The waits that check a state (all but [`wait_notified`](Self::wait_notified) and its timed forms)
+    /// begin anew each 0.1 s: their place in line is that of their last check, and one that checks just
+    /// now, with the lock, does not count.
     ///
     /// ```
     /// use shmq::sync::{Condvar, Lock};

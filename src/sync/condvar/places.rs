@@ -176,8 +176,7 @@ impl<'p> Places<'p> {
                 let _ = place.state.compare_exchange(word.0, FREE, AcqRel, Relaxed);
                 continue;
             }
-            place.bound.store(before, Relaxed);
-            given += u32::from(self.give(place, word, NOTIFIED));
+            given += u32::from(self.give_one(place, word, before));
         }
         given
     }
@@ -199,6 +198,14 @@ impl<'p> Places<'p> {
                 self.give(place, word, RELEASED);
             }
         }
+    }
+
+    /// Gives a notice that waits before `before` may have. The bound is never lowered: a notifier
+    /// that comes too late here would take from another's notice the waiters that it may go to.
+    /// That of an earlier wait in this place is not above the number of this wait.
+    fn give_one(self, place: &'p CondvarPlace, word: Word, before: u64) -> bool {
+        place.bound.fetch_max(before, Relaxed);
+        self.give(place, word, NOTIFIED)
     }
 
     fn give(self, place: &'p CondvarPlace, word: Word, state: u64) -> bool {
@@ -264,5 +271,27 @@ impl Drop for Place<'_> {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Condvar;
+
+    #[test]
+    fn a_notifier_that_comes_too_late_takes_nothing_from_the_notice_of_another() {
+        let condvar = Condvar::new().unwrap();
+        let (places, me) = (condvar.places(), condvar.primitive.me().unwrap());
+        let first = places.claim(me).unwrap();
+        let before_the_second = places.now();
+        let second = places.claim(me).unwrap();
+        assert_eq!(places.notify(1, places.now()), 1);
+        // It has chosen the same waiter, at a time when there was no other.
+        assert!(!places.give_one(first.place, first.waiting, before_the_second));
+        // The waiter gives up, or dies: its notice is for the second.
+        drop(first);
+        assert!(second.has_notice());
+        assert!(second.leave());
     }
 }

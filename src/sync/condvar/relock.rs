@@ -4,7 +4,7 @@ use crate::attachment::Kept;
 use crate::sync::lock::{Lock, LockGuard};
 use crate::sync::mutex::MutexGuard;
 use crate::sync::primitive::Primitive;
-use crate::sync::reentrant::{Levels, ReentrantLock, ReentrantLockGuard};
+use crate::sync::reentrant::{Levels, LevelsWord, ReentrantLock, ReentrantLockGuard};
 use crate::sync::{LockError, SyncError};
 use crate::wait::Wait;
 
@@ -17,6 +17,10 @@ use crate::wait::Wait;
 /// | [`ReentrantLockGuard`] | `()` | all levels of the thread are released, and restored |
 /// | `&Lock`, acquired by this process | `()` | for a lock without a guard |
 /// | `&ReentrantLock`, acquired by this thread | `()` | the same; all levels |
+///
+/// A wait with one of the last two that ends with [`LockError::OwnerDied`] has acquired it, as one that
+/// succeeds has, and no guard releases it: not where `?` turns the error into a [`SyncError`] either.
+/// After any other error it is not acquired.
 ///
 /// It cannot be implemented by hand.
 ///
@@ -82,10 +86,21 @@ impl<'m, T: ?Sized> Relock for MutexGuard<'m, T> {
     }
 }
 
-/// A lock whose guard was given up for a while, and how many levels it had.
+/// A lock whose guard was given up for a while.
 pub struct Released<'l> {
     lock: Kept<'l, Primitive>,
-    levels: u64,
+}
+
+/// The same of a reentrant lock, and what its thread had of it.
+pub struct ReleasedLevels<'l> {
+    lock: Kept<'l, Primitive>,
+    levels: LevelsWord,
+}
+
+/// The same without a guard.
+pub struct ReleasedByHand<'l> {
+    lock: &'l ReentrantLock,
+    levels: LevelsWord,
 }
 
 impl CondvarGuard for LockGuard<'_> {
@@ -104,10 +119,10 @@ impl<'l> Relock for LockGuard<'l> {
     }
 
     fn release(self) -> Result<Released<'l>, SyncError> {
-        Ok(Released { lock: self.primitive(), levels: 1 })
+        Ok(Released { lock: self.primitive() })
     }
 
-    fn acquire(Released { lock, .. }: Released<'l>, wait: Wait) -> Result<Self, LockError<Self>> {
+    fn acquire(Released { lock }: Released<'l>, wait: Wait) -> Result<Self, LockError<Self>> {
         LockGuard::lock(lock, wait)
     }
 }
@@ -121,18 +136,18 @@ impl CondvarGuard for ReentrantLockGuard<'_> {
 }
 
 impl<'l> Relock for ReentrantLockGuard<'l> {
-    type Released = Released<'l>;
+    type Released = ReleasedLevels<'l>;
 
     fn check(&self) -> Result<(), SyncError> {
-        if self.is_inherited() { Err(SyncError::Inherited) } else { self.core().check_mine() }
+        self.check_mine()
     }
 
-    fn release(self) -> Result<Released<'l>, SyncError> {
+    fn release(self) -> Result<Self::Released, SyncError> {
         // The drop of the guard, behind this, finds nothing to release.
-        Ok(Released { levels: self.core().release_all()?, lock: self.primitive() })
+        Ok(ReleasedLevels { levels: self.core().release_all()?, lock: self.primitive() })
     }
 
-    fn acquire(Released { lock, levels }: Released<'l>, wait: Wait) -> Result<Self, LockError<Self>> {
+    fn acquire(ReleasedLevels { lock, levels }: Self::Released, wait: Wait) -> Result<Self, LockError<Self>> {
         Levels::of(&lock).acquire_all(levels, wait)?;
         ReentrantLockGuard::of(lock)
     }
@@ -172,17 +187,17 @@ impl CondvarGuard for &ReentrantLock {
 }
 
 impl<'l> Relock for &'l ReentrantLock {
-    type Released = (&'l ReentrantLock, u64);
+    type Released = ReleasedByHand<'l>;
 
     fn check(&self) -> Result<(), SyncError> {
         self.core().check_mine()
     }
 
     fn release(self) -> Result<Self::Released, SyncError> {
-        Ok((self, self.core().release_all()?))
+        Ok(ReleasedByHand { lock: self, levels: self.core().release_all()? })
     }
 
-    fn acquire((lock, levels): Self::Released, wait: Wait) -> Result<Self, LockError<Self>> {
+    fn acquire(ReleasedByHand { lock, levels }: Self::Released, wait: Wait) -> Result<Self, LockError<Self>> {
         lock.core().acquire_all(levels, wait)?;
         if lock.owner_died() { Err(LockError::OwnerDied(lock)) } else { Ok(lock) }
     }

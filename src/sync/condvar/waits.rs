@@ -25,9 +25,11 @@ impl Condvar {
     ///
     /// # Errors
     /// [`LockError::OwnerDied`] with the guard if a holder of the mutex died meanwhile,
-    /// [`LockError::Failed`] without one, and with the mutex unlocked ([`SyncError::Inherited`] if the
-    /// guard is the parent's; [`SyncError::Interrupted`]; [`SyncError::TooManyWaiters`]: 1,024 threads
-    /// may wait at a time).
+    /// [`LockError::Failed`] without one, and with the mutex unlocked (all levels of a reentrant lock:
+    /// guards of outer levels release nothing any more): [`SyncError::Interrupted`];
+    /// [`SyncError::TooManyWaiters`], as 1,024 threads may wait at a time. Nothing is unlocked by a
+    /// caller that does not have the lock: [`SyncError::Inherited`] if the guard is the parent's,
+    /// [`SyncError::NotOwner`], [`SyncError::NotLocked`].
     ///
     /// ```
     /// use shmq::sync::{Condvar, Mutex};
@@ -103,7 +105,7 @@ impl Condvar {
         timed(self.sleep_a_slice(guard, deadline), || deadline.has_passed())
     }
 
-    /// CondvarGuard while `condition` holds of what the mutex guards.
+    /// Waits while `condition` holds of what the mutex guards.
     ///
     /// # Errors
     /// As [`wait`](Self::wait); `condition` is not called on the data of a holder that died.
@@ -129,7 +131,7 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// CondvarGuard while `condition` holds of what the mutex guards, but not longer than `timeout`, and
+    /// Waits while `condition` holds of what the mutex guards, but not longer than `timeout`, and
     /// never less while it holds. Locking again as in [`wait_timeout`](Self::wait_timeout).
     ///
     /// # Errors
@@ -201,7 +203,7 @@ impl Condvar {
         }
     }
 
-    /// CondvarGuard until `condition` holds of what the mutex guards: [`wait_while`](Self::wait_while) the
+    /// Waits until `condition` holds of what the mutex guards: [`wait_while`](Self::wait_while) the
     /// other way round, and Python's `wait_for`.
     ///
     /// # Errors
@@ -225,7 +227,7 @@ impl Condvar {
         self.wait_while(guard, |data| !condition(data))
     }
 
-    /// CondvarGuard until `condition` holds, but not longer than `timeout`, and never less while it does not:
+    /// Waits until `condition` holds, but not longer than `timeout`, and never less while it does not:
     /// as [`wait_timeout_while`](Self::wait_timeout_while), the other way round.
     ///
     /// # Errors
@@ -356,12 +358,19 @@ impl Condvar {
     /// `deadline` is the caller's, for locking again.
     fn sleep<G: CondvarGuard>(&self, guard: G, until: Deadline, deadline: Deadline) -> (Relocked<G>, bool) {
         let failed = |error: SyncError| (Err(LockError::Failed(error)), false);
-        let me = match guard.check().and_then(|()| Ok(self.primitive.me()?)) {
-            Ok(me) => me,
-            Err(error) => return failed(error),
-        };
+        if let Err(error) = guard.check() {
+            return failed(error);
+        }
         let places = self.places();
-        let Some(place) = places.claim(me) else { return failed(SyncError::TooManyWaiters { max: CONDVAR_PLACES }) };
+        let claim = |me| places.claim(me).map(|place| (me, place)).ok_or(SyncError::TooManyWaiters { max: CONDVAR_PLACES });
+        let (me, place) = match self.primitive.me().map_err(SyncError::from).and_then(claim) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                // As in every other wait that ends without the lock, also for one without a guard.
+                let _ = guard.release();
+                return failed(error);
+            }
+        };
         // Dropped without the lock, or while a check of the caller's panics, the place hands on the
         // notice that it may have had (Invariant 2).
         let released = match guard.release() {

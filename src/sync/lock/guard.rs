@@ -47,7 +47,8 @@ impl<'l> LockGuard<'l> {
         hold(&self.primitive)
     }
 
-    /// As [`Lock::mark_repaired`]. Does nothing in a child that inherited the guard.
+    /// As [`Lock::mark_repaired`]. Does nothing in a child that inherited the guard, or if another
+    /// process has released the lock since.
     ///
     /// ```
     /// let lock = shmq::sync::Lock::new()?;
@@ -63,7 +64,7 @@ impl<'l> LockGuard<'l> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn mark_repaired(&mut self) {
-        if !self.is_inherited() {
+        if !self.is_inherited() && self.hold().now() == self.hold {
             self.hold().mark_repaired();
         }
     }

@@ -244,7 +244,7 @@ impl State {
                 Step::Pick { left, before, then }
             }
             Step::Bound { place, word, left, before, then } => {
-                next.places[place].bound = before;
+                next.places[place].bound = before.max(self.places[place].bound);
                 Step::Give { place, word, left, before, then }
             }
             Step::Give { place, word, left, before, then } => {

@@ -4,8 +4,8 @@
 use super::ReentrantLock;
 use super::{Levels, Locking};
 use crate::attachment::Kept;
-use crate::sync::LockError;
 use crate::sync::primitive::Primitive;
+use crate::sync::{LockError, SyncError};
 use crate::wait::Wait;
 use std::fmt;
 use std::marker::PhantomData;
@@ -28,6 +28,8 @@ pub struct ReentrantLockGuard<'l> {
     /// A reentrant lock.
     primitive: Kept<'l, Primitive>,
     incarnation: u32,
+    /// In which it has a level (Invariant 3 of the module).
+    period: u32,
     /// Was this thread panicking when it acquired the lock? Then a panic is no news.
     was_panicking: bool,
     /// Keeps the guard in its thread.
@@ -44,7 +46,8 @@ impl<'l> ReentrantLockGuard<'l> {
     /// For a level that this thread has.
     pub(in crate::sync) fn of(primitive: Kept<'l, Primitive>) -> Locking<'l> {
         let (incarnation, was_panicking) = (primitive.incarnation(), std::thread::panicking());
-        let guard = ReentrantLockGuard { primitive, incarnation, was_panicking, thread: PhantomData };
+        let period = Levels::of(&primitive).period();
+        let guard = ReentrantLockGuard { primitive, incarnation, period, was_panicking, thread: PhantomData };
         if guard.core().hold().owner_died() { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
@@ -52,7 +55,8 @@ impl<'l> ReentrantLockGuard<'l> {
         Levels::of(&self.primitive)
     }
 
-    /// As [`ReentrantLock::mark_repaired`]. Does nothing in a child that inherited the guard.
+    /// As [`ReentrantLock::mark_repaired`]. Does nothing in a child that inherited the guard, or if its
+    /// level has ended.
     ///
     /// ```
     /// let lock = shmq::sync::ReentrantLock::new()?;
@@ -68,7 +72,7 @@ impl<'l> ReentrantLockGuard<'l> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn mark_repaired(&mut self) {
-        if !self.is_inherited() {
+        if self.check_mine().is_ok() {
             self.core().hold().mark_repaired();
         }
     }
@@ -78,20 +82,25 @@ impl<'l> ReentrantLockGuard<'l> {
         self.primitive.clone()
     }
 
-    pub(in crate::sync) fn is_inherited(&self) -> bool {
+    /// Does its level go on? Not if a wait or a release by hand has ended it.
+    pub(in crate::sync) fn check_mine(&self) -> Result<(), SyncError> {
+        if self.is_inherited() { Err(SyncError::Inherited) } else { self.core().check_mine_in(self.period) }
+    }
+
+    fn is_inherited(&self) -> bool {
         self.primitive.incarnation() != self.incarnation
     }
 }
 
 impl Drop for ReentrantLockGuard<'_> {
     fn drop(&mut self) {
-        if self.is_inherited() {
+        // Has this thread given its level back by `release`, there is nothing to do.
+        if self.check_mine().is_err() {
             return;
         }
-        if !self.was_panicking && std::thread::panicking() && self.core().check_mine().is_ok() {
+        if !self.was_panicking && std::thread::panicking() {
             self.core().hold().note_death();
         }
-        // Refused if this thread has given its level back by `release`: there is nothing to do then.
         let _ = self.core().release();
     }
 }

@@ -5,14 +5,18 @@
 //!    ended is no other thread's equal, whatever the system calls the two. So the word of a hold
 //!    names its thread, and a thread that finds its own there has the lock.
 //! 2. `levels` and `tid` are written by the thread that has the lock, after the word: what a dead
-//!    holder left in them is overwritten. `levels` is at least 1 while the lock is held.
+//!    holder left in them is overwritten. The count in `levels` is at least 1 while the lock is held.
+//! 3. `levels` numbers the period too: from an acquisition to the release of the last level, and on
+//!    after a wait at a condition variable that got the lock again. No two periods of a thread have
+//!    one number, and a guard ends a level of its own period only: where a wait lost the lock, the
+//!    guards of outer levels stand for nothing.
 
 mod guard;
 mod levels;
 mod thread;
 
 pub use guard::ReentrantLockGuard;
-pub(super) use levels::Levels;
+pub(super) use levels::{Levels, LevelsWord};
 
 use super::builder::PrimitiveBuilder;
 use super::handle::handle;

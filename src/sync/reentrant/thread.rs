@@ -21,7 +21,14 @@ pub(super) struct Thread {
 static THREADS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
+    static PERIODS: Cell<u32> = const { Cell::new(0) };
     static THREAD: Cell<Thread> = const { Cell::new(Thread { incarnation: 0, number: 0, tid: 0 }) };
+}
+
+/// A number for the time from an acquisition of this thread's to the release of its last level.
+pub(super) fn next_period() -> u32 {
+    PERIODS.set(PERIODS.get().wrapping_add(1));
+    PERIODS.get()
 }
 
 pub(super) fn this_thread(incarnation: u32) -> Thread {

@@ -8,7 +8,8 @@
 //!
 //! Invariants (modelled in `check_model.rs`):
 //! 1. A check runs while its call holds nothing that another call could need: no side, no lock, no
-//!    registration with a condition variable, no process-local state.
+//!    registration with a condition variable, no process-local state. (The place of a wait at a
+//!    `sync::Condvar` stays: a notice to it is used after the check, or handed on.)
 //! 2. Between a sleep and the check the call has tried. So a wake that it had was used, or was for
 //!    nothing; where the try could not be made (its lock was held), the call passes the wake on when
 //!    it ends by the check, also when that panics ([`OnUnwind`]).

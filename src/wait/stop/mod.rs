@@ -139,11 +139,12 @@ impl Stop {
     /// this crate, so it may use the same queue (a handle with the same stop runs the check again
     /// where it waits), set this stop, take long, panic (the panic leaves the call, which has taken
     /// and put nothing) and fork (in the child the call ends with `Interrupted`). While it runs, its
-    /// call takes no message; others are woken in its place. The time that it takes delays the
+    /// call takes no message; others are woken in its place. (A notice of a condition variable may
+    /// still choose the call: it uses the notice after the check, or hands it on if it ends.) The time that it takes delays the
     /// deadline by no more than that time, and a message that has come meanwhile is taken.
     ///
     /// **When it is not called**: by calls that need not wait, by the `try_` forms, by futures, and by
-    /// a call that waits for less than 0.1 s without a signal. A signal that comes between the call
+    /// a call that waits for less than 0.1 s (10 ms, if it waits for a lock) without a signal. A signal that comes between the call
     /// and its first sleep is answered at the next slice.
     ///
     /// **How fast** without `EINTR` (a signal that another thread took, a strategy that spins, portable

@@ -42,11 +42,11 @@ fn ids_live_as_long_as_their_liveness_lock_and_generation() {
 }
 
 #[test]
-fn generations_wrap_to_one_and_garbage_is_overwritten() {
+fn generations_wrap_to_low_bits_of_0_and_garbage_is_overwritten() {
     let name = Name::new("generations");
     let (segment, entry) = create(&name, &spec()).unwrap();
     let word = &segment.entries()[entry as usize].generation;
-    for (before, after) in [((1 << 21) - 2, (1 << 21) - 1), ((1 << 21) - 1, 1), (0, 1)] {
+    for (before, after) in [((1 << 21) - 2, (1 << 21) - 1), ((1 << 21) - 1, 1 << 10), (0, 1)] {
         word.store(before, Ordering::Relaxed);
         id::raise_generation(&segment.entries()[entry as usize]);
         assert_eq!(participant::register(&segment, entry).generation(), after);
