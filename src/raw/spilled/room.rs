@@ -12,8 +12,7 @@ use crate::shm::participant::Id;
 use crate::shm::segment::file_bytes;
 use crate::wait::Step;
 use std::io;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 /// How often the bytes of files are counted anew while others change their number.
 const COUNT_ATTEMPTS: u32 = 8;
@@ -129,24 +128,13 @@ impl RawQueue {
     /// Removes the files of finished messages, and returns position and bytes of the others. Needs
     /// nothing.
     fn sweep_spilled(&self) -> io::Result<Vec<(u64, u64)>> {
-        // In this order: the names, head, the record's header, reclaim. A position that is before
-        // head now is not used again.
+        // In this order: the names, and then, in `has_ended`, head, the record's header, reclaim. A
+        // position that is before head is not used again.
         let objects = self.segment().spilled_objects()?;
-        let head = self.head().get.head.load(Acquire);
         let is_left = |&(position, _): &(u64, u64)| {
-            let finished = position < head && self.is_finished(position);
             // Not of another user, in a sticky directory.
-            !(finished && self.segment().remove_spilled(position, |_| ()).is_some())
+            !(self.ring.has_ended(position) && self.segment().remove_spilled(position, |_| ()).is_some())
         };
         Ok(objects.into_iter().filter(is_left).collect())
-    }
-
-    /// Is the record at that position, which is before head, finished?
-    fn is_finished(&self, position: u64) -> bool {
-        let Some(cell) = self.geometry().cell(position) else { return false };
-        let header = self.ring.load_header(cell);
-        // As in ring's `walk`: the header is loaded before reclaim.
-        fence(Acquire);
-        self.head().put.reclaim.load(Relaxed) > position || header.state() == Some(State::Done)
     }
 }
