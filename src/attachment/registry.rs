@@ -80,9 +80,11 @@ pub(crate) fn leave_all(how: Leaving) {
     leave_those(lock_open(), how);
 }
 
-fn leave_those(list: OpenGuard, how: Leaving) {
+fn leave_those(mut list: OpenGuard, how: Leaving) {
     let _visit = Visit::begin();
     let open = all_of(&list);
+    // A process that has left by `process::leave` has nothing to leave when it exits.
+    list.clear();
     drop(list);
     if how == Leaving::Alone {
         open.iter().for_each(|attached| attached.end_roles());

@@ -56,6 +56,7 @@ mod threads;
 #[cfg(feature = "async")]
 pub(crate) mod wakers;
 
+use crate::attachment::{self, Leaving};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -81,6 +82,26 @@ pub use self::outcome::Outcome;
 #[cfg(feature = "object")]
 pub(crate) use self::spawn::run_child;
 use crate::os::{Deadline, KILL, Signal, TERMINATE, is_no_such_child};
+
+/// Gives back the names of all that this process has open, for one that is about to end by `_exit`.
+///
+/// A program that returns from `main`, or calls [`exit`](std::process::exit), has no need of it. A
+/// host whose processes end without that (children of Python's `multiprocessing`) calls it as its
+/// last act: what this process was the last to use is removed, as by dropping every handle.
+///
+/// Other threads may be blocked in calls of this crate: nothing is unmapped, and their locks and
+/// guards count as those of a dead process once this one has ended, not before. To use a handle
+/// afterwards is an error of the program: others may have replaced what it leads to.
+///
+/// ```
+/// let queue = shmq::Queue::<u64>::new(4)?;
+/// shmq::process::leave();
+/// assert!(shmq::Queue::<u64>::open(queue.name()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn leave() {
+    attachment::leave_all(Leaving::Exit);
+}
 
 /// A child process that runs a closure.
 ///
