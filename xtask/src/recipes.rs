@@ -27,6 +27,7 @@ pub const CI: &[Recipe] = &[
     recipe("fuzz", "the fuzz target compiles", || run_each(&[], &["cargo check --locked --manifest-path fuzz/Cargo.toml"])),
     recipe("test", "the README's command, and that doctests are merged", test),
     recipe("cli", "the command", || run_each(&[], &["cargo test --locked -p shmq-cli"])),
+    recipe("python", "the Python package, with CPython's own tests (Python 3.11 or newer)", || run_script(".ci/python")),
     recipe("tracing", "the events", || run_each(&[], &["cargo test --locked --features tracing --test tracing"])),
     recipe("async", "the bench of futures, some messages of each contestant", || {
         run_each(&[], &["cargo test --locked --features async,sink --bench async"])
@@ -76,6 +77,7 @@ fn fmt() -> Result {
         &[
             "cargo fmt --check --all",
             "cargo fmt --check --manifest-path fuzz/Cargo.toml",
+            "cargo fmt --check --manifest-path python/Cargo.toml",
             "cargo fmt --check --manifest-path benches/compare/Cargo.toml",
             "cargo fmt --check --manifest-path benches/scale/Cargo.toml",
         ],

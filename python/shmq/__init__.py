@@ -1,0 +1,43 @@
+"""Queues and locks between processes that survive the death of any of them.
+
+Queue, JoinableQueue and SimpleQueue have the verbs of multiprocessing's. A program that uses
+multiprocessing changes its import: `from shmq.multiprocessing import Process, Queue, Pool`.
+"""
+
+from . import _processes
+from ._queues import JoinableQueue, Queue, SimpleQueue
+from ._shmq import BytesQueue, Error, Lagged, Lease, Subscriber, Topic
+from ._structs import StructQueue
+
+__all__ = [
+    "BytesQueue",
+    "Empty",
+    "Error",
+    "Full",
+    "JoinableQueue",
+    "Lagged",
+    "Lease",
+    "ProcessPoolExecutor",
+    "Queue",
+    "ShutDown",
+    "SimpleQueue",
+    "StructQueue",
+    "Subscriber",
+    "Topic",
+]
+
+_processes.install()
+
+
+def __getattr__(name):
+    # queue.Full and its kin: the module queue is imported at first use.
+    if name in ("Empty", "Full", "ShutDown"):
+        from . import _exceptions
+
+        value = globals()[name] = getattr(_exceptions, name)
+        return value
+    if name == "ProcessPoolExecutor":
+        from .executor import ProcessPoolExecutor
+
+        return ProcessPoolExecutor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

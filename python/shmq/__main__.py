@@ -1,0 +1,8 @@
+"""python -m shmq: the command shmq, which lists, watches and operates live queues."""
+
+import sys
+
+from ._shmq import command
+
+sys.stdout.flush()
+sys.exit(command(["shmq", *sys.argv[1:]]))

@@ -1,0 +1,107 @@
+//! Waiting beside an interpreter: a call of the crate waits once, detached, and signals are handled
+//! meanwhile.
+//!
+//! ```text
+//!   try, attached --nothing--> detach --> wait by STOP --message, timeout--> attach, return
+//!                                          | EINTR, each 0.1 s (main thread): attach, run handlers
+//!                                          \--a handler raised--> Interrupted --> raise it
+//! ```
+//!
+//! Invariants:
+//! 1. What a handler raised stays in `RAISED` until the call that it ended takes it: no Python code
+//!    runs in between.
+
+use pyo3::prelude::*;
+use shmq::Stop;
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+thread_local! {
+    /// What a signal handler raised on this thread.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// The stop by which all calls of this process wait.
+pub fn stop() -> &'static Stop {
+    static STOP: OnceLock<Stop> = OnceLock::new();
+    STOP.get_or_init(|| Stop::with_check(run_handlers))
+}
+
+/// Python runs the handlers of signals on its main thread alone, which is that of the process.
+fn is_main_thread() -> bool {
+    // SAFETY: the two calls have no preconditions.
+    unsafe { libc::gettid() == libc::getpid() }
+}
+
+fn run_handlers() -> ControlFlow<()> {
+    if !is_main_thread() {
+        return ControlFlow::Continue(());
+    }
+    match Python::attach(|py| py.check_signals()) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(raised) => {
+            RAISED.set(Some(raised));
+            ControlFlow::Break(())
+        }
+    }
+}
+
+/// Until when a call waits: `None` is for ever.
+#[derive(Clone, Copy)]
+pub struct Until(pub Option<Instant>);
+
+impl Until {
+    /// From a Python timeout in seconds: `None` is for ever, zero and less is one try.
+    pub fn after(timeout: Option<f64>) -> PyResult<Until> {
+        match timeout {
+            None => Ok(Until(None)),
+            Some(seconds) if seconds.is_nan() => Err(pyo3::exceptions::PyValueError::new_err("timeout is not a number")),
+            Some(seconds) => {
+                let timeout = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+                Ok(Until(Instant::now().checked_add(timeout)))
+            }
+        }
+    }
+}
+
+/// What a wait that was interrupted asks for.
+pub trait Interruptible {
+    fn is_interrupted(&self) -> bool;
+}
+
+macro_rules! interruptible {
+    ($($error:ty),*) => {
+        $(impl Interruptible for $error {
+            fn is_interrupted(&self) -> bool {
+                <$error>::is_interrupted(self)
+            }
+        })*
+    };
+}
+interruptible!(shmq::PutError, shmq::GetError, shmq::JoinError, shmq::sync::SyncError);
+
+impl Interruptible for shmq::WaitSubscribersError {
+    fn is_interrupted(&self) -> bool {
+        matches!(self, shmq::WaitSubscribersError::Interrupted)
+    }
+}
+
+/// Calls `wait` detached from the interpreter. `Err` is what a signal handler raised.
+pub fn wait<T, E>(py: Python<'_>, wait: impl Fn() -> Result<T, E> + Sync) -> PyResult<Result<T, E>>
+where
+    T: Send,
+    E: Interruptible + Send,
+{
+    loop {
+        match py.detach(&wait) {
+            // Without anything raised, this is a child that a handler forked: it waits anew.
+            Err(error) if error.is_interrupted() => match RAISED.take() {
+                Some(raised) => return Err(raised),
+                None => continue,
+            },
+            outcome => return Ok(outcome),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `Lease`: an object that comes back unless it is done.
+
+use crate::errors;
+use crate::pickle;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use shmq::AckLease;
+use std::sync::{Mutex, PoisonError};
+
+/// An object on lease: done at the normal end of its `with` block, given back if the block raises or
+/// its process dies. A lease that is dropped without an end gives its object back too.
+#[pyclass(module = "shmq", frozen, weakref)]
+pub struct Lease {
+    /// `None`: it has ended.
+    lease: Mutex<Option<AckLease<'static, [u8]>>>,
+    value: Py<PyAny>,
+    deliveries: u32,
+}
+
+impl Lease {
+    pub fn new(py: Python<'_>, lease: AckLease<'static, [u8]>) -> PyResult<Lease> {
+        let deliveries = lease.deliveries();
+        match pickle::load(py, lease.to_vec()) {
+            Ok(value) => Ok(Lease { lease: Mutex::new(Some(lease)), value: value.unbind(), deliveries }),
+            Err(error) => {
+                // It would never be loaded: as `get`, it takes it.
+                lease.ack().map_err(|error| errors::of_get(py, error))?;
+                Err(error)
+            }
+        }
+    }
+
+    fn end(&self) -> PyResult<AckLease<'static, [u8]>> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lease.ok_or_else(|| PyRuntimeError::new_err("the lease has ended"))
+    }
+}
+
+#[pymethods]
+impl Lease {
+    /// The object.
+    #[getter]
+    fn value(&self, py: Python<'_>) -> Py<PyAny> {
+        self.value.clone_ref(py)
+    }
+
+    /// Which delivery of the object this is: 1, or more if it came back.
+    #[getter]
+    fn deliveries(&self) -> u32 {
+        self.deliveries
+    }
+
+    /// done(): the object is taken, as by get().
+    fn done(&self, py: Python<'_>) -> PyResult<()> {
+        self.end()?.ack().map_err(|error| errors::of_get(py, error))
+    }
+
+    /// give_back(): the object is delivered again, to any process, before newer ones.
+    fn give_back(&self) -> PyResult<()> {
+        self.end()?.give_back();
+        Ok(())
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> Py<PyAny> {
+        self.value.clone_ref(py)
+    }
+
+    #[pyo3(signature = (class, _error, _traceback))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        class: Option<&Bound<'_, PyAny>>,
+        _error: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let Ok(lease) = self.end() else { return Ok(()) };
+        match class {
+            None => lease.ack().map_err(|error| errors::of_get(py, error)),
+            Some(_) => {
+                lease.give_back();
+                Ok(())
+            }
+        }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let state = if self.lease.lock().unwrap_or_else(PoisonError::into_inner).is_some() { "" } else { " ended" };
+        Ok(format!("<Lease of {}{state}>", self.value.bind(py).repr()?))
+    }
+}

@@ -1,0 +1,55 @@
+//! The compiled part of the Python package `shmq`, over the public API of the crate of that name.
+//!
+//! | question | file |
+//! |---|---|
+//! | how does a call wait, and when do signal handlers run? | `interrupt` |
+//! | how does a verb try, and wait? | `ring` |
+//! | how does an object become bytes? | `pickle` |
+//! | which exception is which error? | `errors` |
+
+mod bytes_queue;
+mod errors;
+mod handle;
+mod in_place;
+mod interrupt;
+mod lease;
+mod pickle;
+mod queue;
+mod readiness;
+mod ring;
+mod sync;
+mod topic;
+
+/// The compiled part of the package shmq. Use `shmq`.
+#[pyo3::pymodule]
+mod _shmq {
+    #[pymodule_export]
+    use super::bytes_queue::BytesQueue;
+    #[pymodule_export]
+    use super::errors::{Error, Lagged};
+    #[pymodule_export]
+    use super::in_place::{BytesLease, BytesLoan};
+    #[pymodule_export]
+    use super::lease::Lease;
+    #[pymodule_export]
+    use super::queue::Queue;
+    #[pymodule_export]
+    use super::sync::{Condvar, Event, Lock, RLock, Semaphore};
+    #[pymodule_export]
+    use super::topic::{Subscriber, Topic};
+    use pyo3::prelude::*;
+    use std::ffi::OsString;
+
+    /// Runs the command `shmq`; returns its exit code.
+    #[pyfunction]
+    fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+        py.detach(|| shmq_cli::run(arguments))
+    }
+
+    /// Gives back the names of all that this process has open: the last act of one that ends by
+    /// os._exit.
+    #[pyfunction]
+    fn leave(py: Python<'_>) {
+        py.detach(shmq::process::leave);
+    }
+}
