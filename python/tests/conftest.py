@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import collections
 import os
 import pathlib
 import subprocess
@@ -7,6 +8,34 @@ import sys
 import textwrap
 
 import pytest
+
+
+# What became of CPython's tests (`cpython`): {file: {class: {method: outcome}}}.
+cpython_outcomes = collections.defaultdict(lambda: collections.defaultdict(dict))
+
+
+def pytest_runtest_logreport(report):
+    path, *inside = report.nodeid.split("::")
+    if "test_cpython_" in path and len(inside) == 2:
+        class_name, method = inside
+        if report.when == "call" or report.outcome != "passed":
+            cpython_outcomes[path][class_name][method] = report.outcome
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many of CPython's tests ran under each start method."""
+    if not cpython_outcomes:
+        return
+    paths = sorted(cpython_outcomes)
+    methods = [path.rpartition("test_cpython_")[2].removesuffix(".py") for path in paths]
+    terminalreporter.section("CPython's own tests: passed, skipped, failed")
+    terminalreporter.write_line(f"{'':40}" + "".join(f"{method:>14}" for method in methods))
+    for class_name in dict.fromkeys(name for path in paths for name in cpython_outcomes[path]):
+        cells = []
+        for path in paths:
+            outcomes = list(cpython_outcomes[path][class_name].values())
+            cells.append(" ".join(str(outcomes.count(outcome)) for outcome in ("passed", "skipped", "failed")))
+        terminalreporter.write_line(f"{class_name:40}" + "".join(f"{cell:>14}" for cell in cells))
 
 
 def has_segment(name):

@@ -13,6 +13,7 @@ def work1():
 
 def work2():
     global num
+    num += 10
     print("in work2 num is %d" % num, flush=True)
 
 
