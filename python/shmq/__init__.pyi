@@ -1,6 +1,6 @@
-from queue import Empty as Empty
-from queue import Full as Full
-
+from ._exceptions import Empty as Empty
+from ._exceptions import Full as Full
+from ._exceptions import ShutDown as ShutDown
 from ._queues import JoinableQueue as JoinableQueue
 from ._queues import Queue as Queue
 from ._queues import SimpleQueue as SimpleQueue
@@ -12,8 +12,6 @@ from ._shmq import Subscriber as Subscriber
 from ._shmq import Topic as Topic
 from ._structs import StructQueue as StructQueue
 from .executor import ProcessPoolExecutor as ProcessPoolExecutor
-
-class ShutDown(Exception): ...
 
 __all__ = [
     "BytesQueue",

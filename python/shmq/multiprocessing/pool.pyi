@@ -1,11 +1,16 @@
 import multiprocessing.pool as _theirs
 from collections.abc import Callable, Iterable
-from multiprocessing.context import BaseContext
+from multiprocessing.pool import (
+    ApplyResult as ApplyResult,
+    AsyncResult as AsyncResult,
+    IMapIterator as IMapIterator,
+    IMapUnorderedIterator as IMapUnorderedIterator,
+    MapResult as MapResult,
+    ThreadPool as ThreadPool,
+)
 from typing import Any
 
 __all__ = ["Pool", "ThreadPool", "WorkerDied"]
-
-ThreadPool = _theirs.ThreadPool
 
 class WorkerDied(Exception):
     attempts: int
@@ -18,7 +23,7 @@ class Pool(_theirs.Pool):
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
-        context: BaseContext | None = None,
+        context: Any = None,
         *,
         retries: int = 0,
     ) -> None: ...

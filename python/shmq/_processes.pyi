@@ -1,0 +1,3 @@
+__all__ = ["install"]
+
+def install() -> None: ...

@@ -1,0 +1,3 @@
+from multiprocessing.popen_fork import (
+    Popen as Popen,
+)

@@ -1,0 +1,3 @@
+from multiprocessing.popen_forkserver import (
+    Popen as Popen,
+)

@@ -1,0 +1,3 @@
+from multiprocessing.popen_spawn_posix import (
+    Popen as Popen,
+)
