@@ -1,5 +1,6 @@
 //! `BytesQueue`: messages of bytes, the crate's `Queue<[u8]>`, by copy and in place.
 
+use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::in_place::{BytesLease, BytesLoan};
@@ -137,7 +138,13 @@ impl BytesQueue {
 
     /// put(data, block=True, timeout=None): a copy of anything with a buffer. Waits as Queue.put.
     #[pyo3(signature = (data, block=true, timeout=None))]
-    fn put(&self, py: Python<'_>, data: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn put(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let ring = self.ring()?;
         bytes_of(data, |bytes| ring::put(py, ring, bytes, block, timeout))
     }
@@ -149,7 +156,12 @@ impl BytesQueue {
 
     /// get(block=True, timeout=None) -> bytes: takes the next message. Waits as Queue.get.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &ring::get(py, self.ring()?, block, timeout)?))
     }
 
@@ -164,7 +176,13 @@ impl BytesQueue {
     /// The message is put at the end of the block; not if the block raises, or its process dies, or
     /// another view of the memory is alive then (BufferError). The view is dead afterwards.
     #[pyo3(signature = (length, block=true, timeout=None))]
-    fn loan(&self, py: Python<'_>, length: usize, block: bool, timeout: Option<f64>) -> PyResult<BytesLoan> {
+    fn loan(
+        &self,
+        py: Python<'_>,
+        length: usize,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<BytesLoan> {
         Ok(BytesLoan::of(ring::loan(py, self.ring()?, length, block, timeout)?))
     }
 
@@ -174,7 +192,7 @@ impl BytesQueue {
     /// is done at the end of the block, and its room is free once no view of it is alive. If the block
     /// raises, or its process dies in it, the message comes back.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn lease(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<BytesLease> {
+    fn lease(&self, py: Python<'_>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<BytesLease> {
         Ok(BytesLease::of(ring::lease(py, self.ring()?, block, timeout)?))
     }
 

@@ -15,6 +15,7 @@ use crate::errors;
 use pyo3::exceptions::{PyBufferError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use shmq::{AckLease, DynLoan, View};
 use std::ffi::c_int;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -95,6 +96,16 @@ impl BytesLoan {
 
 #[pymethods]
 impl BytesLoan {
+    /// It and the view of `__enter__` hold each other: where neither is held otherwise, the loan is
+    /// aborted.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // In use: something holds it. A collection never waits.
+        match self.state.try_lock() {
+            Ok(state) => visit.call(&state.view),
+            Err(_) => Ok(()),
+        }
+    }
+
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let mut state = slf.get().state();
         if !matches!(state.loan, Loan::Open(_)) {

@@ -2,7 +2,9 @@
 
 use crate::errors;
 use crate::pickle;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::PyTraverseError;
+use pyo3::PyVisit;
+use pyo3::exceptions::{PyException, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use shmq::AckLease;
 use std::sync::{Mutex, PoisonError};
@@ -23,8 +25,10 @@ impl Lease {
         match pickle::load(py, lease.to_vec()) {
             Ok(value) => Ok(Lease { lease: Mutex::new(Some(lease)), value: value.unbind(), deliveries }),
             Err(error) => {
-                // It would never be loaded: as `get`, it takes it.
-                lease.ack().map_err(|error| errors::of_get(py, error))?;
+                if is_of_the_object(py, &error) {
+                    // It would never be loaded: as `get`, it takes it.
+                    lease.ack().map_err(|error| errors::of_get(py, error))?;
+                }
                 Err(error)
             }
         }
@@ -36,8 +40,20 @@ impl Lease {
     }
 }
 
+/// Was an object not loaded because of what it is? A Ctrl-C, or memory that ran out meanwhile, say
+/// nothing of it: it comes back.
+fn is_of_the_object(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyMemoryError>(py)
+}
+
 #[pymethods]
 impl Lease {
+    /// The object may hold its lease: a cycle that nothing else holds is collected, and the object comes
+    /// back.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.value)
+    }
+
     /// The object.
     #[getter]
     fn value(&self, py: Python<'_>) -> Py<PyAny> {

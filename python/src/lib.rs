@@ -6,7 +6,9 @@
 //! | how does a verb try, and wait? | `ring` |
 //! | how does an object become bytes? | `pickle` |
 //! | which exception is which error? | `errors` |
+//! | how is an argument taken? | `arguments` |
 
+mod arguments;
 mod bytes_queue;
 mod errors;
 mod handle;

@@ -5,6 +5,7 @@
 //!                                        \--shutdown()--> closed for all: ShutDown, once drained
 //! ```
 
+use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
@@ -209,7 +210,12 @@ impl Queue {
     /// ValueError if this handle was closed, or the pickle is larger than the queue allows; ShutDown
     /// if the queue was shut down; whatever pickling raises, and then nothing is put.
     #[pyo3(signature = (obj, block=true, timeout=None))]
-    fn put(slf: &Bound<'_, Self>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn put(
+        slf: &Bound<'_, Self>,
+        obj: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let ring = Queue::ring_in_use(slf)?;
         slf.get().is_used.store(true, Relaxed);
         match Pickle::of(obj) {
@@ -233,7 +239,11 @@ impl Queue {
     ///
     /// ValueError if this handle was closed; ShutDown if the queue was shut down and is drained.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn get<'py>(slf: &Bound<'py, Self>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let ring = Queue::ring_in_use(slf)?;
         slf.get().raise_deferred()?;
@@ -251,7 +261,12 @@ impl Queue {
     /// there are if time ran out. queue.Full if none was put. What pickling raises, and ShutDown, are
     /// raised whatever was put before.
     #[pyo3(signature = (objects, block=true, timeout=None))]
-    fn put_many(slf: &Bound<'_, Self>, objects: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<usize> {
+    fn put_many(
+        slf: &Bound<'_, Self>,
+        objects: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<usize> {
         let (py, ring, until) = (slf.py(), Queue::ring_in_use(slf)?, Until::after(timeout)?);
         slf.get().is_used.store(true, Relaxed);
         let mut count = 0;
@@ -272,7 +287,12 @@ impl Queue {
     /// Takes as many objects as there are, max at most; waits as get() does until there is one. One that
     /// cannot be loaded ends the list, and the next call raises why.
     #[pyo3(signature = (max, block=true, timeout=None))]
-    fn get_many<'py>(slf: &Bound<'py, Self>, max: usize, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
+    fn get_many<'py>(
+        slf: &Bound<'py, Self>,
+        max: usize,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let (py, ring) = (slf.py(), Queue::ring_in_use(slf)?);
         let objects = PyList::empty(py);
         if max == 0 {
@@ -300,7 +320,7 @@ impl Queue {
     /// block raises, or its process is killed in it, the object comes back, before newer ones. Waits
     /// and raises as get() does.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn lease(slf: &Bound<'_, Self>, block: bool, timeout: Option<f64>) -> PyResult<Lease> {
+    fn lease(slf: &Bound<'_, Self>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<Lease> {
         let (py, ring) = (slf.py(), Queue::ring_in_use(slf)?);
         Lease::new(py, ring::lease(py, ring, block, timeout)?)
     }

@@ -89,7 +89,8 @@ pub fn shut_down(ring: &Ring, immediate: bool) {
     let mut busy = 0;
     while immediate && busy < BUSY_TRIES {
         match ring.try_get() {
-            Ok(_) => {}
+            // `join` waits for none of what nothing will deal with.
+            Ok(_) => drop(ring.task_done()),
             Err(GetError::Busy) => busy += 1,
             Err(_) => return,
         }

@@ -1,5 +1,6 @@
 //! `Topic` and `Subscriber`: objects that every subscriber sees.
 
+use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
@@ -93,7 +94,13 @@ impl Topic {
     /// capacity behind, for timeout seconds at most (None: for ever); queue.Full names it then. Nobody
     /// waits for one of subscribe_lossy(). ShutDown if the topic was closed.
     #[pyo3(signature = (obj, block=true, timeout=None))]
-    fn publish(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn publish(
+        &self,
+        py: Python<'_>,
+        obj: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let (topic, pickle) = (self.topic()?, Pickle::of(obj)?);
         let mut whole = Vec::new();
         let bytes = match pickle.bytes() {
@@ -219,7 +226,12 @@ impl Subscriber {
     /// queue.Empty if none came; ShutDown if the topic was closed and nothing is left. A lossy subscriber
     /// that was overtaken raises Lagged once, and goes on with what is left.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let got = self.with(|subscriber| match subscriber.0.try_next() {
             Err(GetError::Empty | GetError::Busy) if block => {
                 let until = Until::after(timeout)?;

@@ -332,6 +332,17 @@ def test_join_counts_what_is_done():
         q.task_done()
 
 
+def test_join_waits_for_nothing_that_was_drained():
+    q = shmq.JoinableQueue()
+    q.put_many([1, 2, 3])
+    q.get()
+    q.shutdown(immediate=True)
+    with pytest.raises(TimeoutError):
+        q.join(timeout=0.01)
+    q.task_done()
+    q.join(timeout=5)
+
+
 PLAIN = [
     {}, [], (), {"a": 1, "b": [1.5, None, True, b"x"]}, [[], [[]], ()], (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4),
     {"rows": [{"id": n, "name": f"row {n}"} for n in range(20)]}, [list(range(2000))], {1: 2, (3, 4): 5},

@@ -1,6 +1,7 @@
 //! `RLock`: owned by one thread of one process, which may acquire it again.
 
 use super::{acquire, primitive};
+use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
@@ -31,7 +32,7 @@ impl RLock {
     /// Waits while another thread or process has it, for timeout seconds at most (None: for ever).
     /// False if it was not acquired. block=False: one try, whatever the timeout.
     #[pyo3(signature = (block=true, timeout=None))]
-    pub fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    pub fn acquire(&self, py: Python<'_>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<bool> {
         let lock = self.inner()?;
         let wait = |until| match until {
             Until(None) => lock.acquire(),

@@ -1,6 +1,7 @@
 //! `Semaphore`: permits, of which there are never more than the bound, if there is one.
 
 use super::{acquire, primitive};
+use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
@@ -38,7 +39,7 @@ impl Semaphore {
     /// Takes a permit; waits while there is none, for timeout seconds at most (None: for ever). False
     /// if it got none. block=False: one try, whatever the timeout.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<bool> {
         let semaphore = self.inner()?;
         let wait = |until| match until {
             Until(None) => semaphore.acquire(),

@@ -46,10 +46,10 @@ impl Writer<'_> {
             if ptr::eq(class, &raw const ffi::PyLong_Type) {
                 self.int(object)
             } else if ptr::eq(class, &raw const ffi::PyUnicode_Type) {
-                self.text(object)
+                self.text(object, depth)
             } else if ptr::eq(class, &raw const ffi::PyBytes_Type) {
                 let (content, length) = (ffi::PyBytes_AsString(object), ffi::PyBytes_Size(object));
-                self.counted(op::SHORT_BINBYTES, op::BINBYTES, content.cast(), length)
+                self.counted(op::SHORT_BINBYTES, op::BINBYTES, content.cast(), length, depth)
             } else if ptr::eq(class, &raw const ffi::PyFloat_Type) {
                 self.to.push(op::BINFLOAT);
                 self.to.extend_from_slice(&ffi::PyFloat_AsDouble(object).to_be_bytes());
@@ -99,7 +99,7 @@ impl Writer<'_> {
     }
 
     #[inline]
-    unsafe fn text(&mut self, text: *mut ffi::PyObject) -> Option<()> {
+    unsafe fn text(&mut self, text: *mut ffi::PyObject, depth: u32) -> Option<()> {
         let mut length = 0;
         // SAFETY: an exact str, as the caller found.
         let content = unsafe { ffi::PyUnicode_AsUTF8AndSize(text, &mut length) };
@@ -110,15 +110,19 @@ impl Writer<'_> {
             return None;
         }
         // SAFETY: UTF-8 that the object keeps.
-        unsafe { self.counted(op::SHORT_BINUNICODE, op::BINUNICODE, content.cast(), length) }
+        unsafe { self.counted(op::SHORT_BINUNICODE, op::BINUNICODE, content.cast(), length, depth) }
     }
 
     /// # Safety
     /// At `content` are `length` bytes.
     #[inline]
-    unsafe fn counted(&mut self, short: u8, long: u8, content: *const u8, length: ffi::Py_ssize_t) -> Option<()> {
+    unsafe fn counted(&mut self, short: u8, long: u8, content: *const u8, length: ffi::Py_ssize_t, depth: u32) -> Option<()> {
         // SAFETY: as the caller says.
         let content = unsafe { std::slice::from_raw_parts(content, usize::try_from(length).ok()?) };
+        if depth > 0 && self.to.len() + content.len() > MOST_BYTES {
+            // It may be in the container more than once, which the module finds out.
+            return None;
+        }
         if let Ok(length) = u8::try_from(content.len()) {
             self.to.extend_from_slice(&[short, length]);
         } else {
