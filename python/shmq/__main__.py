@@ -4,5 +4,6 @@ import sys
 
 from ._shmq import command
 
-sys.stdout.flush()
-sys.exit(command(["shmq", *sys.argv[1:]]))
+if __name__ == "__main__":
+    sys.stdout.flush()
+    sys.exit(command(["shmq", *sys.argv[1:]]))

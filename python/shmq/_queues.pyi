@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import _shmq
 from ._shmq import Lease
@@ -20,6 +20,7 @@ class JoinableQueue(Queue[_T]):
     def join(self, timeout: float | None = None) -> None: ...
 
 class _End:
+    def __init__(self, queue: Queue[Any]) -> None: ...
     @property
     def closed(self) -> bool: ...
 

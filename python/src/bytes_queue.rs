@@ -69,7 +69,7 @@ fn bytes_of<R>(data: &Bound<'_, PyAny>, use_bytes: impl FnOnce(&[u8]) -> PyResul
 #[pymethods]
 impl BytesQueue {
     #[new]
-    #[pyo3(signature = (*_arguments, **_keywords))]
+    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(maxsize=0, *, name=None, capacity_bytes=None, persist=None)")]
     fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyAny>>) -> BytesQueue {
         BytesQueue { slot: Slot::new() }
     }
@@ -104,14 +104,14 @@ impl BytesQueue {
     /// open(name, timeout=0): the queue of that name, which another process created, in Python or in
     /// Rust. As Queue.open.
     #[classmethod]
-    #[pyo3(signature = (name, timeout=Some(0.0)))]
+    #[pyo3(signature = (name, timeout=Some(0.0)), text_signature = "($cls, name, timeout=0.0)")]
     fn open(class: &Bound<'_, PyType>, name: &str, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         Self::open_as(class, name, timeout, Some(layout_of(None)?))
     }
 
     /// Opens a queue of values with the layout that its segment has.
     #[classmethod]
-    #[pyo3(signature = (name, timeout=Some(0.0), structure=None))]
+    #[pyo3(signature = (name, timeout=Some(0.0), structure=None), text_signature = "($cls, name, timeout=0.0, structure=None)")]
     fn _open_values(
         class: &Bound<'_, PyType>,
         name: &str,

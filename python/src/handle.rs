@@ -4,7 +4,7 @@
 use crate::errors;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::OnceLock;
@@ -47,4 +47,9 @@ pub fn to_bytes<'py, T: Serialize>(py: Python<'py>, handle: &T) -> PyResult<Boun
 
 pub fn from_bytes<T: DeserializeOwned>(bytes: &Bound<'_, PyBytes>) -> PyResult<T> {
     postcard::from_bytes(bytes.as_bytes()).map_err(errors::of_handle)
+}
+
+/// `class[item]`, for annotations.
+pub fn generic_alias(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    Ok(class.py().import("types")?.getattr("GenericAlias")?.call1((class, item))?.unbind())
 }

@@ -1,11 +1,13 @@
 //! `Lease`: an object that comes back unless it is done.
 
 use crate::errors;
+use crate::handle;
 use crate::pickle;
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::exceptions::{PyException, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use shmq::AckLease;
 use std::sync::{Mutex, PoisonError};
 
@@ -102,5 +104,10 @@ impl Lease {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let state = if self.lease.lock().unwrap_or_else(PoisonError::into_inner).is_some() { "" } else { " ended" };
         Ok(format!("<Lease of {}{state}>", self.value.bind(py).repr()?))
+    }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        handle::generic_alias(class, item)
     }
 }

@@ -124,9 +124,9 @@ impl Queue {
 #[pymethods]
 impl Queue {
     #[new]
-    #[classmethod]
-    #[pyo3(signature = (*_arguments, **_keywords))]
-    fn new(_class: &Bound<'_, PyType>, _arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyAny>>) -> Queue {
+    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(maxsize=0, *, name=None, capacity_bytes=None, \
+        max_spilled_bytes=None, max_deliveries=None, dead_letters=None, persist=None)")]
+    fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyAny>>) -> Queue {
         Queue {
             open: Slot::new(),
             is_closed: AtomicBool::new(false),
@@ -179,7 +179,7 @@ impl Queue {
     /// Waits for it to be created, for timeout seconds at most (None: for ever).
     /// FileNotFoundError, or TimeoutError after a timeout.
     #[classmethod]
-    #[pyo3(signature = (name, timeout=Some(0.0)))]
+    #[pyo3(signature = (name, timeout=Some(0.0)), text_signature = "($cls, name, timeout=0.0)")]
     fn open(class: &Bound<'_, PyType>, name: &str, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         let py = class.py();
         let builder = || Ring::builder(pickles()).name(name);
@@ -456,6 +456,6 @@ impl Queue {
 
     #[classmethod]
     fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Ok(class.py().import("types")?.getattr("GenericAlias")?.call1((class, item))?.unbind())
+        handle::generic_alias(class, item)
     }
 }

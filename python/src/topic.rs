@@ -43,7 +43,7 @@ impl Topic {
 #[pymethods]
 impl Topic {
     #[new]
-    #[pyo3(signature = (*_arguments, **_keywords))]
+    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(*, name=None, capacity_bytes=None, history=None, persist=None)")]
     fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyAny>>) -> Topic {
         Topic { slot: Slot::new() }
     }
@@ -181,6 +181,11 @@ impl Topic {
         let Some(topic) = slf.get().slot.if_set() else { return Ok(format!("<{class} not open>")) };
         Ok(format!("<{class} {:?}: {} subscribers>", topic.name(), topic.subscribers().len()))
     }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        handle::generic_alias(class, item)
+    }
 }
 
 /// One that sees every object of a topic. It belongs to the process that subscribed.
@@ -275,5 +280,10 @@ impl Subscriber {
             Err(error) if errors::is_shut_down(py, &error) => Ok(None),
             next => next.map(Some),
         }
+    }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        handle::generic_alias(class, item)
     }
 }

@@ -1,34 +1,71 @@
-"""Type stubs, and what `help` says."""
+"""Type stubs: they fit the programs of users, and the run-time."""
 
 import importlib.util
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
-import shmq
+HERE = pathlib.Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+EVERYTHING = HERE / "typed" / "everything.py"
+ALLOWED = HERE / "typed" / "stubtest-allowlist.txt"
 
-EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
+
+def needs(module):
+    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"no {module}: pip install {module}")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="no mypy")
-def test_examples_pass_mypy_strict():
-    ran = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--no-incremental", EXAMPLES], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
+def check(*command, directory):
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "MYPY_CACHE_DIR": str(directory / "cache")}
+    ran = subprocess.run(
+        [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, cwd=directory, env=environment
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@needs("mypy")
+def test_programs_pass_mypy_strict(tmp_path):
+    # reveal_type shows that types are known: a missing stub would make all of them Any.
+    probe = tmp_path / "probe.py"
+    probe.write_text("from shmq.multiprocessing import Queue\nq: Queue[int] = Queue(3)\nreveal_type(q.get())\n")
+    said = check("mypy", "--strict", EXAMPLES, EVERYTHING, probe, directory=tmp_path)
+    assert 'Revealed type is "int"' in said or 'Revealed type is "builtins.int"' in said
+
+
+@needs("mypy")
+def test_mypy_finds_what_is_wrong(tmp_path):
+    wrong = ["q.put('text')", "q.get(tiemout=1)", "n: str = q.get()", "q.nonsense()"]
+    program = tmp_path / "wrong.py"
+    program.write_text("\n".join(["import shmq", "q: shmq.Queue[int] = shmq.Queue(3)", *wrong]))
+    with pytest.raises(AssertionError, match="Found 4 errors"):
+        check("mypy", "--strict", program, directory=tmp_path)
+
+
+@needs("pyright")
+def test_programs_pass_pyright(tmp_path):
+    settings = tmp_path / "pyrightconfig.json"
+    settings.write_text('{"typeCheckingMode": "strict", "reportUnknownMemberType": false, "reportUnknownVariableType": false}')
+    for program in (*EXAMPLES.glob("*.py"), EVERYTHING):
+        (tmp_path / program.name).write_text(program.read_text())
+    check("pyright", "--warnings", "--pythonpath", sys.executable, directory=tmp_path)
+
+
+@needs("mypy")
+def test_stubs_are_what_the_package_is(tmp_path):
+    check("mypy.stubtest", "shmq", "--allowlist", ALLOWED, "--ignore-unused-allowlist", "--ignore-disjoint-bases", directory=tmp_path)
+
+
+def test_the_program_that_uses_everything_runs():
+    pytest.importorskip("numpy")
+    subprocess.run([sys.executable, EVERYTHING], check=True, timeout=60)
 
 
 def test_examples_run():
-    for example in EXAMPLES.glob("*.py"):
+    examples = list(EXAMPLES.glob("*.py"))
+    assert examples
+    for example in examples:
         subprocess.run([sys.executable, example], check=True, capture_output=True, timeout=60)
-
-
-@pytest.mark.parametrize("verb", ["put", "get", "lease", "shutdown", "close", "put_many", "get_many"])
-def test_help_says_what_a_verb_does(verb):
-    assert len(getattr(shmq.Queue, verb).__doc__) > 80
-
-
-def test_help_of_get_says_all():
-    text = shmq.Queue.get.__doc__
-    for word in ("timeout", "queue.Empty", "block=False", "ShutDown", "At most once", "lease()"):
-        assert word in text

@@ -8,9 +8,7 @@ The start method is the standard module's too.
 
 import multiprocessing as _theirs
 
-from . import _submodules, context
-
-_submodules.install(__name__)
+from . import context
 
 __all__ = [name for name in dir(context._default_context) if not name.startswith("_")]
 globals().update((name, getattr(context._default_context, name)) for name in __all__)

@@ -17,7 +17,7 @@ pub struct Condvar {
     slot: Slot<Inner>,
 }
 
-primitive!(Condvar, Inner);
+primitive!(Condvar, Inner, "()");
 
 /// Was there a notice? The lock is held again, unless the outcome is `Failed`.
 fn wait_noticed<G: CondvarGuard>(condvar: &Inner, guard: G, until: Until) -> Result<bool, SyncError> {

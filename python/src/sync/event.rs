@@ -16,7 +16,7 @@ pub struct Event {
     slot: Slot<Inner>,
 }
 
-primitive!(Event, Inner);
+primitive!(Event, Inner, "()");
 
 #[pymethods]
 impl Event {

@@ -19,7 +19,7 @@ pub struct Lock {
     slot: Slot<Inner>,
 }
 
-primitive!(Lock, Inner);
+primitive!(Lock, Inner, "()");
 
 #[pymethods]
 impl Lock {

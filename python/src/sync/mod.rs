@@ -46,9 +46,10 @@ fn acquire<T: Send>(
     }
 }
 
-/// `__new__`, which takes whatever a subclass's `__init__` takes, and pickling.
+/// `__new__`, which takes whatever a subclass's `__init__` takes, and pickling. The signature is that
+/// of `__init__`, for `help`.
 macro_rules! primitive {
-    ($class:ident, $inner:ty) => {
+    ($class:ident, $inner:ty, $signature:literal) => {
         impl $class {
             pub(super) fn inner(&self) -> PyResult<&$inner> {
                 self.slot.get()
@@ -58,7 +59,7 @@ macro_rules! primitive {
         #[pymethods]
         impl $class {
             #[new]
-            #[pyo3(signature = (*_arguments, **_keywords))]
+            #[pyo3(signature = (*_arguments, **_keywords), text_signature = $signature)]
             fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyAny>>) -> $class {
                 $class::default()
             }

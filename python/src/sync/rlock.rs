@@ -19,7 +19,7 @@ pub struct RLock {
     slot: Slot<Inner>,
 }
 
-primitive!(RLock, Inner);
+primitive!(RLock, Inner, "()");
 
 #[pymethods]
 impl RLock {

@@ -22,7 +22,7 @@ pub struct Semaphore {
     permits: Mutex<Vec<Permit<'static>>>,
 }
 
-primitive!(Semaphore, Inner);
+primitive!(Semaphore, Inner, "(value=1, *, bounded=False)");
 
 #[pymethods]
 impl Semaphore {
