@@ -33,6 +33,7 @@ use crate::error::CreateError;
 use crate::os;
 use crate::shm::layout::PAGE_BYTES;
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -286,7 +287,7 @@ impl Segment {
             let locked = self.descriptor.lock_name(self.info.max_participants)?;
             if locked {
                 let made = match self.place.leads_to(file) {
-                    true => anchor_at(&self.place, nonce),
+                    true => self.link_anchor(&anchor),
                     // By a process that made it, and then took the name away.
                     false if anchor.leads_to(file) => Ok(()),
                     false => Err(io::Error::new(io::ErrorKind::NotFound, "the segment has lost its name")),
@@ -303,6 +304,31 @@ impl Segment {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Retry::pause();
+        }
+    }
+
+    /// Gives this very file its second name. The lock on the name is the attachment's, so another
+    /// thread may hold it too and end it first; a peer may then give the name to a new segment. The
+    /// descriptor leads to the right file all the same. Where there is no /proc, the name has to do.
+    fn link_anchor(&self, anchor: &Place) -> io::Result<()> {
+        let target = CString::new(anchor.path().as_os_str().as_bytes())?;
+        let linked = self.descriptor.with_number(|number| {
+            let source = CString::new(format!("/proc/self/fd/{number}")).expect("no NUL in digits");
+            // SAFETY: both paths are NUL-terminated and outlive the call.
+            match unsafe {
+                libc::linkat(libc::AT_FDCWD, source.as_ptr(), libc::AT_FDCWD, target.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+            } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        })?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Not for a file that has lost its last name: that path may lead to another one by now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !Path::new("/proc/self/fd").exists() => {
+                anchor_at(&self.place, self.info.nonce)
+            }
+            linked => linked,
         }
     }
 
