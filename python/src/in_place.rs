@@ -172,6 +172,8 @@ struct Leased {
     lease: Reading,
     bytes: Bytes,
     exports: usize,
+    /// What `__enter__` gave.
+    view: Option<Py<PyAny>>,
 }
 
 /// A message in place: a context manager, whose value is a read-only memoryview.
@@ -185,7 +187,7 @@ impl BytesLease {
     pub fn of(lease: AckLease<'static, [u8]>) -> BytesLease {
         let bytes = Bytes { at: lease.as_ptr().cast_mut(), length: lease.len() };
         let deliveries = lease.deliveries();
-        BytesLease { state: Mutex::new(Leased { lease: Reading::Open(lease), bytes, exports: 0 }), deliveries }
+        BytesLease { state: Mutex::new(Leased { lease: Reading::Open(lease), bytes, exports: 0, view: None }), deliveries }
     }
 
     fn state(&self) -> MutexGuard<'_, Leased> {
@@ -221,8 +223,18 @@ impl BytesLease {
         self.deliveries
     }
 
+    /// As of a loan; the message comes back.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.state.try_lock() {
+            Ok(state) => visit.call(&state.view),
+            Err(_) => Ok(()),
+        }
+    }
+
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        memoryview(slf.as_any())
+        let view = memoryview(slf.as_any())?;
+        slf.get().state().view = Some(view.clone().unbind());
+        Ok(view)
     }
 
     #[pyo3(signature = (class, _error, _traceback))]
@@ -233,6 +245,15 @@ impl BytesLease {
         _error: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        // The variable of the `with` statement outlives the block. A loop would hold its last message
+        // while it waits for the next one, and the room of all behind that.
+        let view = self.state().view.take();
+        if let Some(view) = view {
+            match view.call_method0(py, "release") {
+                Err(error) if !error.is_instance_of::<PyBufferError>(py) => return Err(error),
+                _ => {} // An array, or what else was made of it, still reads.
+            }
+        }
         let mut state = self.state();
         let Reading::Open(lease) = std::mem::replace(&mut state.lease, Reading::Ended) else { return Err(ended()) };
         let is_used = state.exports > 0;

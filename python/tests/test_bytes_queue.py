@@ -81,11 +81,24 @@ def test_a_lease_is_done_at_the_end_of_its_block():
     assert q.empty()
 
 
+@pytest.mark.parametrize("maxsize", [1, 8])
+def test_a_loop_of_leases_holds_no_message_while_it_waits(maxsize):
+    q = shmq.BytesQueue(maxsize)
+    q.put(b"message")
+    with q.lease() as view:
+        pass
+    for _ in range(3 * maxsize):
+        q.put_nowait(b"next")
+        q.get_nowait()
+    with pytest.raises(ValueError, match="released"):
+        bytes(view)
+
+
 def test_a_view_that_outlives_its_lease_pins_its_memory():
     q = shmq.BytesQueue(capacity_bytes=1 << 16)
     q.put(b"a" * 1000)
-    with q.lease() as view:
-        pass
+    with q.lease() as whole:
+        view = whole[:]
     assert q.empty()
     for _ in range(20):
         try:
@@ -103,7 +116,8 @@ def test_a_view_that_outlives_its_lease_pins_its_memory():
 def test_a_lease_with_a_view_comes_back_once_the_view_is_gone():
     q = shmq.BytesQueue()
     q.put(b"message")
-    with pytest.raises(KeyError), q.lease() as view:
+    with pytest.raises(KeyError), q.lease() as whole:
+        view = whole[:]
         raise KeyError
     with pytest.raises(shmq.Empty):
         q.get(timeout=0.01)
