@@ -6,10 +6,13 @@ multiprocessing changes its import: `from shmq.multiprocessing import Process, Q
 
 from . import _processes
 from ._queues import JoinableQueue, Queue, SimpleQueue
-from ._shmq import BytesQueue, Error, Lagged, Lease, Subscriber, Topic
+from ._shmq import Array, ArrayLease, ArrayLoan, BytesQueue, Error, Lagged, Lease, Subscriber, Topic
 from ._structs import StructQueue
 
 __all__ = [
+    "Array",
+    "ArrayLease",
+    "ArrayLoan",
     "BytesQueue",
     "Empty",
     "Error",

@@ -4,6 +4,9 @@ from ._exceptions import ShutDown as ShutDown
 from ._queues import JoinableQueue as JoinableQueue
 from ._queues import Queue as Queue
 from ._queues import SimpleQueue as SimpleQueue
+from ._shmq import Array as Array
+from ._shmq import ArrayLease as ArrayLease
+from ._shmq import ArrayLoan as ArrayLoan
 from ._shmq import BytesQueue as BytesQueue
 from ._shmq import Error as Error
 from ._shmq import Lagged as Lagged
@@ -14,6 +17,9 @@ from ._structs import StructQueue as StructQueue
 from .executor import ProcessPoolExecutor as ProcessPoolExecutor
 
 __all__ = [
+    "Array",
+    "ArrayLease",
+    "ArrayLoan",
     "BytesQueue",
     "Empty",
     "Error",

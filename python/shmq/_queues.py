@@ -20,6 +20,12 @@ class Queue(_shmq.Queue):
 
         return await _until(lambda: self.lease(block=False), Empty, self._readable)
 
+    async def lease_array_async(self):
+        """lease_array() for asyncio."""
+        from ._exceptions import Empty
+
+        return await _until(lambda: self.lease_array(block=False), Empty, self._readable)
+
     async def put_async(self, obj):
         """put() for asyncio: no thread is blocked. A task that is cancelled has put nothing."""
         while (bytes_missing := self._try_put(obj)) is not None:

@@ -5,10 +5,11 @@
 //! | how does a call wait, and when do signal handlers run? | `interrupt` |
 //! | how does a verb try, and wait? | `ring` |
 //! | how does an object become bytes? | `pickle` |
+//! | how is an array written and read in place? | `arrays` |
 //! | which exception is which error? | `errors` |
 //! | how is an argument taken? | `arguments` |
 
-mod arguments;
+mod arrays;
 mod bytes_queue;
 mod errors;
 mod handle;
@@ -25,6 +26,8 @@ mod topic;
 /// The compiled part of the package shmq. Use `shmq`.
 #[pyo3::pymodule]
 mod _shmq {
+    #[pymodule_export]
+    use super::arrays::{Array, ArrayLease, ArrayLoan};
     #[pymodule_export]
     use super::bytes_queue::BytesQueue;
     #[pymodule_export]

@@ -79,12 +79,16 @@ impl Queue {
 
     /// The ring, for verbs that `close` ends.
     #[inline]
-    fn ring_in_use<'q>(slf: &'q Bound<'_, Self>) -> PyResult<&'q Ring> {
+    pub fn ring_in_use<'q>(slf: &'q Bound<'_, Self>) -> PyResult<&'q Ring> {
         let this = slf.get();
         if this.is_closed.load(Relaxed) {
             return Err(PyValueError::new_err(format!("Queue {} is closed", slf.repr()?)));
         }
         this.ring()
+    }
+
+    pub fn mark_used(&self) {
+        self.is_used.store(true, Relaxed);
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Pickle::of --plain, and small--> written here                                (plain/)
+//!              \--an array---------> no pickle, but its elements                 (../arrays)
 //!              \--anything else----> a pickler that is used again                (pickler.rs)
 //!                                     \--large buffers--> beside it, not in it   (buffers.rs)
 //! ```
@@ -10,6 +11,7 @@ mod buffers;
 mod pickler;
 mod plain;
 
+use crate::arrays;
 use pickler::Pickled;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -30,6 +32,7 @@ thread_local! {
 /// An object as bytes.
 pub enum Pickle {
     Plain(Vec<u8>),
+    Array(arrays::Viewed),
     Pickled(Pickled),
 }
 
@@ -42,14 +45,18 @@ impl Pickle {
             return Ok(Pickle::Plain(buffer));
         }
         keep(buffer);
+        if let Some(array) = arrays::Viewed::of(object)? {
+            return Ok(Pickle::Array(array));
+        }
         Pickled::of(object).map(Pickle::Pickled)
     }
 
-    /// The message. `None`: it has buffers, and is to be written in place.
+    /// The message. `None`: it has buffers, or is an array, and is to be written in place.
     #[inline]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Pickle::Plain(bytes) => Some(bytes),
+            Pickle::Array(_) => None,
             Pickle::Pickled(pickled) => pickled.buffers().is_empty().then_some(pickled.bytes()),
         }
     }
@@ -58,6 +65,7 @@ impl Pickle {
     pub fn length(&self) -> usize {
         match self {
             Pickle::Plain(bytes) => bytes.len(),
+            Pickle::Array(array) => array.length(),
             Pickle::Pickled(pickled) => buffers::length(pickled.bytes(), pickled.buffers()),
         }
     }
@@ -66,6 +74,7 @@ impl Pickle {
     pub fn write(&self, py: Python<'_>, to: &mut [u8]) {
         match self {
             Pickle::Plain(bytes) => to.copy_from_slice(bytes),
+            Pickle::Array(array) => array.write(py, to),
             Pickle::Pickled(pickled) => buffers::write(py, pickled.bytes(), pickled.buffers(), to),
         }
     }
@@ -102,6 +111,9 @@ pub fn load(py: Python<'_>, message: Vec<u8>) -> PyResult<Bound<'_, PyAny>> {
 
 fn load_any(py: Python<'_>, message: Vec<u8>) -> PyResult<Bound<'_, PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    if arrays::is_array(&message) {
+        return arrays::load(py, message);
+    }
     let loads = LOADS.import(py, "_pickle", "loads")?;
     if buffers::is_tagged(&message) {
         let Some(parts) = buffers::read(py, message)? else {
