@@ -1,0 +1,410 @@
+//! [`Seen`]: which messages of the stream were put into the queue. What an in bridge must know after
+//! its death.
+//!
+//! Sequences that follow each other are one *run*. A ring of runs stands in the journal's words:
+//!
+//! ```text
+//!   words:  version | queue | stream | clock | oldest | end | highest | settled | doubtful
+//!           run 0: first | puts | length | confirmed       run 1: ...       run RUNS-1
+//!
+//!   oldest                                    end - 1 (the open run)       end
+//!     v                                          v                          v
+//!   +----------------+------------------------+------------------------+- - - -
+//!   | 1..=4096       | 4097..=5000            | 5003..=5120            | free
+//!   | confirmed 17 s | acks under way         | the last may not be put|
+//!   +----------------+------------------------+------------------------+- - - -
+//!
+//!   one message:  begin (journal) --> the put --> settle --> acks --> confirm --> 60 s --> forget
+//!                     \--the put fails--> take_back
+//! ```
+//!
+//! Invariants:
+//! 1. A message is in a run before it is put. A run's `puts` is the queue's count of puts before its
+//!    first message, and its messages are put one after the other: the `n`-th of it (from 0) is put
+//!    when the count is `puts + n`, and raises it.
+//! 2. Only the last message of the last run may not have been put: each `begin` comes after the
+//!    `settle` of the one before it, which says so.
+//! 3. So a successor knows of the message that is in doubt: it was put if the queue's count is
+//!    beyond `puts + length - 1` (Invariant 1). That count is exact for the owner of the put side,
+//!    and for puts by copy, whose commit is one store. Where others put too, or the message is
+//!    spilled, the count proves nothing: then it is put again.
+//! 4. What is in a run is not put. So a sequence is put once, for as long as its run is kept, and a
+//!    run is kept until the acks of all of it were confirmed, and 60 s of connected time longer.
+//! 5. A run's words are written before `end` covers it, and `length` grows by one store.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+/// Words that outlive the bridge: those of the journal's segment, or a model's.
+pub trait Words {
+    /// Reads a word.
+    fn load(&self, at: usize) -> u64;
+    /// Writes a word. A kill between two stores leaves the first one.
+    fn store(&self, at: usize, value: u64);
+}
+
+impl Words for [AtomicU64] {
+    fn load(&self, at: usize) -> u64 {
+        self[at].load(Acquire)
+    }
+
+    fn store(&self, at: usize, value: u64) {
+        // Release: stores become visible in their order (Invariant 5).
+        self[at].store(value, Release);
+    }
+}
+
+const VERSION_WORD: usize = 0;
+const QUEUE: usize = 1;
+const STREAM: usize = 2;
+const CLOCK: usize = 3;
+const OLDEST: usize = 4;
+const END: usize = 5;
+const HIGHEST: usize = 6;
+const SETTLED: usize = 7;
+const DOUBTFUL: usize = 8;
+const FIRST_RUN: usize = 16;
+const VERSION: u64 = 1;
+
+/// Words of a run.
+const FIRST: usize = 0;
+const PUTS: usize = 1;
+const LENGTH: usize = 2;
+const CONFIRMED: usize = 3;
+const RUN_WORDS: usize = 4;
+
+/// Runs that are kept.
+pub const RUNS: usize = 1 << 16;
+/// Messages of one run: its acks are waited for together.
+const LONGEST: u64 = 4096;
+/// Words that a journal with that many runs has.
+pub const fn words_of(runs: usize) -> usize {
+    FIRST_RUN + runs * RUN_WORDS
+}
+
+/// What queue and stream the journal is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Of {
+    /// The queue's nonce.
+    pub queue: u64,
+    /// When the stream was made, in nanoseconds since 1970.
+    pub stream: u64,
+}
+
+/// What a bridge knows of the count of puts when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// It owns the put side, and kept it for its successor: all puts are its own.
+    Owned(u64),
+    /// Others put, too.
+    Shared(u64),
+}
+
+/// Why a journal cannot be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is of another version of the bridge.
+    Version(u64),
+    /// It is of another queue, or of an earlier one of that name.
+    Queue,
+    /// It is of another stream, or of an earlier one of that name.
+    Stream,
+    /// Another process has put so many messages, and the put of this sequence is in doubt.
+    ForeignPuts(u64, u64),
+    /// Its words are garbage.
+    Garbage,
+}
+
+/// What became of the message that was in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// There was none.
+    None,
+    /// This sequence was put.
+    WasPut(u64),
+    /// This one was not, or it cannot be known: it is put when it comes again.
+    PutAgain(u64),
+}
+
+struct Run {
+    /// Its place in the ring of runs, which grows and never wraps.
+    number: u64,
+    length: u64,
+    /// Messages whose acks are not confirmed; `None` in a run of a predecessor, which does not say.
+    left: Option<u64>,
+    is_confirmed: bool,
+}
+
+/// The messages that were put, as the journal has them.
+pub struct Seen<'w, W: Words + ?Sized> {
+    words: &'w W,
+    capacity: u64,
+    /// By their first sequence.
+    runs: BTreeMap<u64, Run>,
+    /// First sequences from the oldest run to the newest.
+    order: VecDeque<u64>,
+    oldest: u64,
+    /// The open run, by its first sequence.
+    open: Option<u64>,
+    puts: u64,
+    clock: u64,
+    highest: u64,
+}
+
+impl<'w, W: Words + ?Sized> Seen<'w, W> {
+    /// Begins a journal, whatever was in it.
+    pub fn begin_anew(words: &'w W, runs: usize, of: Of, puts: u64) -> Seen<'w, W> {
+        // A kill in between leaves a journal without a version: the next bridge begins it anew.
+        words.store(VERSION_WORD, 0);
+        [CLOCK, OLDEST, END, HIGHEST, SETTLED, DOUBTFUL].into_iter().for_each(|word| words.store(word, 0));
+        words.store(QUEUE, of.queue);
+        words.store(STREAM, of.stream);
+        words.store(VERSION_WORD, VERSION);
+        let (capacity, clock) = (runs as u64, 0);
+        let (runs, order) = (BTreeMap::new(), VecDeque::new());
+        Seen { words, capacity, runs, order, oldest: 0, open: None, puts, clock, highest: 0 }
+    }
+
+    /// Was a journal begun in these words?
+    pub fn is_begun(words: &W) -> bool {
+        words.load(VERSION_WORD) != 0
+    }
+
+    /// Goes on with a journal. `count` was read by the owner of the put side, after its repair.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was changed.
+    pub fn recover(words: &'w W, runs: usize, of: Of, count: Count) -> Result<(Seen<'w, W>, Doubt), Refusal> {
+        match words.load(VERSION_WORD) {
+            VERSION => {}
+            other => return Err(Refusal::Version(other)),
+        }
+        if words.load(QUEUE) != of.queue {
+            return Err(Refusal::Queue);
+        }
+        if words.load(STREAM) != of.stream {
+            return Err(Refusal::Stream);
+        }
+        let (oldest, end) = (words.load(OLDEST), words.load(END));
+        if end < oldest || end - oldest > runs as u64 {
+            return Err(Refusal::Garbage);
+        }
+        let (Count::Owned(puts) | Count::Shared(puts)) = count;
+        let mut seen = Seen {
+            words,
+            capacity: runs as u64,
+            runs: BTreeMap::new(),
+            order: VecDeque::new(),
+            oldest,
+            open: None,
+            puts,
+            clock: words.load(CLOCK),
+            highest: words.load(HIGHEST),
+        };
+        let doubt = seen.settle_doubt(count)?;
+        for number in oldest..end {
+            let at = seen.at(number);
+            let (first, length) = (words.load(at + FIRST), words.load(at + LENGTH));
+            // An empty run holds its place in the ring, and no sequence.
+            let is_confirmed = words.load(at + CONFIRMED) != 0 || length == 0;
+            if length == 0 && words.load(at + CONFIRMED) == 0 {
+                words.store(at + CONFIRMED, seen.clock + 1);
+            }
+            let key = if length == 0 { u64::MAX - number } else { first };
+            seen.runs.insert(key, Run { number, length, left: None, is_confirmed });
+            seen.order.push_back(key);
+        }
+        Ok((seen, doubt))
+    }
+
+    /// Finds out whether the last message was put, and cuts it off if not (Invariant 3).
+    fn settle_doubt(&mut self, count: Count) -> Result<Doubt, Refusal> {
+        let (oldest, end) = (self.oldest, self.words.load(END));
+        if oldest == end {
+            return Ok(Doubt::None);
+        }
+        let at = self.at(end - 1);
+        let (first, before, length) =
+            (self.words.load(at + FIRST), self.words.load(at + PUTS), self.words.load(at + LENGTH));
+        if length == 0 || self.words.load(SETTLED) == settled(end - 1, length) {
+            return Ok(Doubt::None);
+        }
+        let sequence = first + (length - 1);
+        let was_put = match count {
+            // Aborted claims count as well: only what was put by copy is known by the count.
+            Count::Owned(_) if self.words.load(DOUBTFUL) != 0 => false,
+            Count::Owned(puts) if puts > before + length => return Err(Refusal::ForeignPuts(puts - before - length, sequence)),
+            Count::Owned(puts) => puts == before + length,
+            Count::Shared(_) => false,
+        };
+        if !was_put {
+            self.words.store(at + LENGTH, length - 1);
+        }
+        let kept = if was_put { length } else { length - 1 };
+        self.words.store(SETTLED, settled(end - 1, kept));
+        Ok(if was_put { Doubt::WasPut(sequence) } else { Doubt::PutAgain(sequence) })
+    }
+
+    fn at(&self, number: u64) -> usize {
+        FIRST_RUN + (number % self.capacity) as usize * RUN_WORDS
+    }
+
+    /// Was it put (Invariant 4)?
+    pub fn knows(&self, sequence: u64) -> bool {
+        self.run_of(sequence).is_some()
+    }
+
+    fn run_of(&self, sequence: u64) -> Option<u64> {
+        let (&first, run) = self.runs.range(..=sequence).next_back()?;
+        (sequence - first < run.length).then_some(first)
+    }
+
+    /// Journals a message that will be put next (Invariant 1). `false`: there is no room, acks are
+    /// missing. `is_certain`: it is put by copy into the ring.
+    pub fn begin(&mut self, sequence: u64, is_certain: bool) -> bool {
+        debug_assert!(!self.knows(sequence));
+        if self.words.load(DOUBTFUL) != u64::from(!is_certain) {
+            self.words.store(DOUBTFUL, u64::from(!is_certain));
+        }
+        let highest = self.highest.max(sequence);
+        if let Some((first, run)) = self.open.and_then(|first| self.runs.get_mut(&first).map(|run| (first, run))) {
+            if sequence == first + run.length && run.length < LONGEST {
+                run.length += 1;
+                run.left = run.left.map(|left| left + 1);
+                let (number, length) = (run.number, run.length);
+                self.words.store(self.at(number) + LENGTH, length);
+                self.highest = highest;
+                return true;
+            }
+        }
+        if !self.open_run(sequence) {
+            return false;
+        }
+        self.highest = highest;
+        true
+    }
+
+    fn open_run(&mut self, sequence: u64) -> bool {
+        let number = self.oldest + self.order.len() as u64;
+        if self.order.len() as u64 == self.capacity {
+            return false;
+        }
+        let at = self.at(number);
+        self.words.store(at + FIRST, sequence);
+        self.words.store(at + PUTS, self.puts);
+        self.words.store(at + LENGTH, 1);
+        self.words.store(at + CONFIRMED, 0);
+        self.words.store(END, number + 1);
+        self.runs.insert(sequence, Run { number, length: 1, left: Some(1), is_confirmed: false });
+        self.order.push_back(sequence);
+        self.open = Some(sequence);
+        true
+    }
+
+    /// The message that was begun last was put (Invariant 2).
+    pub fn settle(&mut self) {
+        self.puts += 1;
+        if let Some(run) = self.open.and_then(|first| self.runs.get(&first)) {
+            self.words.store(SETTLED, settled(run.number, run.length));
+        }
+    }
+
+    /// The message that was begun last was not put. `puts` is what the queue counts now: a claim
+    /// that was aborted counts.
+    pub fn take_back(&mut self, puts: u64) {
+        let Some(first) = self.open.take() else { return };
+        let Some(run) = self.runs.get_mut(&first) else { return };
+        run.length -= 1;
+        run.left = run.left.map(|left| left - 1);
+        let (number, length) = (run.number, run.length);
+        self.words.store(self.at(number) + LENGTH, length);
+        self.words.store(SETTLED, settled(number, length));
+        // The next message opens a run, with that count.
+        self.puts = puts;
+        if length == 0 {
+            self.drop_empty(first, number);
+        }
+    }
+
+    /// Takes a run without messages out of the ring: it is the newest.
+    fn drop_empty(&mut self, first: u64, number: u64) {
+        self.words.store(END, number);
+        self.runs.remove(&first);
+        self.order.pop_back();
+    }
+
+    /// The server confirmed the ack of a message.
+    pub fn confirm(&mut self, sequence: u64) {
+        if let Some(run) = self.run_of(sequence).and_then(|first| self.runs.get_mut(&first)) {
+            run.left = run.left.map(|left| left.saturating_sub(1));
+        }
+    }
+
+    /// All messages up to that sequence were acked, says the server.
+    pub fn confirm_up_to(&mut self, floor: u64) {
+        for (&first, run) in self.runs.range_mut(..=floor) {
+            if floor - first >= run.length.saturating_sub(1) {
+                run.left = Some(0);
+            }
+        }
+    }
+
+    /// Connected time has passed: notes which runs are confirmed by now, and forgets those that were
+    /// for as long as `keep_ms`. Returns how many are left that no ack of this bridge will confirm.
+    pub fn pass_time(&mut self, connected_ms: u64, keep_ms: u64) -> usize {
+        self.clock += connected_ms;
+        if connected_ms != 0 {
+            self.words.store(CLOCK, self.clock);
+            self.words.store(HIGHEST, self.highest);
+        }
+        let mut unknown = 0;
+        for (first, run) in &mut self.runs {
+            if !run.is_confirmed && run.left == Some(0) {
+                run.is_confirmed = true;
+                let at = FIRST_RUN + (run.number % self.capacity) as usize * RUN_WORDS;
+                self.words.store(at + CONFIRMED, self.clock + 1);
+                if self.open == Some(*first) {
+                    self.open = None;
+                }
+            }
+            unknown += usize::from(run.left.is_none() && !run.is_confirmed);
+        }
+        while let Some(&first) = self.order.front() {
+            let confirmed = self.words.load(self.at(self.oldest) + CONFIRMED);
+            if confirmed == 0 || self.clock + 1 - confirmed < keep_ms {
+                break;
+            }
+            self.words.store(OLDEST, self.oldest + 1);
+            self.oldest += 1;
+            self.order.pop_front();
+            self.runs.remove(&first);
+        }
+        unknown
+    }
+
+    /// The highest sequence that was ever put.
+    pub fn highest(&self) -> u64 {
+        self.highest.max(self.runs.last_key_value().filter(|(_, run)| run.length > 0).map_or(0, |(first, run)| first + run.length - 1))
+    }
+
+    /// Runs that are kept.
+    pub fn kept(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Milliseconds of connected time since the journal was begun.
+    pub fn clock_ms(&self) -> u64 {
+        self.clock
+    }
+}
+
+/// One word: which run is the last, and how long it was when all of it had been put.
+fn settled(number: u64, length: u64) -> u64 {
+    (number << 16) | length
+}
+
+#[cfg(test)]
+#[path = "model.rs"]
+mod model;
