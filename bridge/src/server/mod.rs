@@ -1,0 +1,1 @@
+//! The server: connecting to it; streams, what they must be, and whose they are.

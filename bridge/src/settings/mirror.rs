@@ -1,0 +1,15 @@
+//! A topic that is published to a subject, or fed from one.
+
+use clap::Args;
+use serde::Deserialize;
+
+/// A topic that is published to a subject, or fed from one.
+#[derive(Args, Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MirrorSettings {
+    /// The topic.
+    pub topic: String,
+    /// The subject.
+    #[arg(long)]
+    pub subject: String,
+}
