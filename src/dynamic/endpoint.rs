@@ -97,6 +97,27 @@ impl DynProducer {
     }
 
     blocking_forms! {
+        /// Puts one message, and says its id before and after. As
+        /// [`Producer::put_with_id`](crate::Producer::put_with_id).
+        ///
+        /// # Errors
+        /// As [`put`](Self::put).
+        ///
+        /// ```
+        /// let queue = shmq::DynQueue::new(shmq::MessageLayout::of::<u64>(), 4)?;
+        /// let mut noted = None;
+        /// let id = queue.producer()?.put_with_id(&[7; 8], |id| noted = Some(id))?;
+        /// assert_eq!((noted, queue.get_with_id()?), (Some(id), (vec![7; 8], id)));
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        put_with_id, try_put_with_id, put_with_id_timeout, put_with_id_deadline, none: "Full",
+        |self, wait, bytes: &[u8], announce: impl FnOnce(MessageId)| -> Result<MessageId, PutError> {
+            let (raw, owner) = self.bytes.parts();
+            raw.put_bytes_announced(owner, bytes, announce, wait)
+        }
+    }
+
+    blocking_forms! {
         /// As [`DynQueue::put_slice`](crate::DynQueue::put_slice).
         ///
         /// # Errors

@@ -206,6 +206,18 @@ impl DynQueue {
         self.bytes.is_done(id)
     }
 
+    /// The segment's random number, as [`Queue::nonce`](crate::Queue::nonce).
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// assert_eq!(shmq::DynQueue::open(queue.name())?.nonce(), queue.nonce());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn nonce(&self) -> u64 {
+        self.bytes().nonce()
+    }
+
     #[inline(always)]
     pub(super) fn record(&self, wait: Wait) -> Result<LeasedRecord, GetError> {
         let raw = self.raw();

@@ -48,6 +48,19 @@ impl<T: Serialize + DeserializeOwned, C: Codec> ObjectQueue<T, C> {
     pub fn is_done(&self, id: MessageId) -> Fate {
         self.bytes.is_done(id)
     }
+
+    /// The segment's random number, as [`Queue::nonce`](crate::Queue::nonce).
+    ///
+    /// ```
+    /// let queue = shmq::ObjectQueue::<String>::new(4)?;
+    /// queue.put("job")?;
+    /// assert_eq!(queue.lease()?.id().to_bytes()[..8], queue.nonce().to_be_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn nonce(&self) -> u64 {
+        self.bytes.nonce()
+    }
 }
 
 impl<T: Serialize + DeserializeOwned, C: Codec> ObjectReceiver<T, C> {

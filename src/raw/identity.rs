@@ -141,7 +141,12 @@ pub enum Fate {
 impl RawQueue {
     /// The id of a message on lease to this process.
     pub(crate) fn id_of(&self, record: &LeasedRecord) -> MessageId {
-        MessageId { nonce: self.segment().nonce(), position: self.ring.position_of(record.cell) }
+        self.id_at(self.ring.position_of(record.cell))
+    }
+
+    /// The id of the message at that position.
+    pub(super) fn id_at(&self, position: u64) -> MessageId {
+        MessageId { nonce: self.segment().nonce(), position }
     }
 
     /// What became of a message (Invariants 2 and 3). Takes no lock.

@@ -31,6 +31,7 @@
 //!    committed, aborted or released: the ring's owner words say so, and peers that write to
 //!    records that they do not own are outside every promise of this crate.
 
+mod announced;
 mod attach;
 #[cfg(feature = "async")]
 mod awaited;

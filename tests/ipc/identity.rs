@@ -5,13 +5,14 @@ use crate::deaths::victim;
 use crate::support::harness::Case;
 use crate::support::process::{expect_all_succeed, fork};
 use crate::support::{PATIENCE, unique_name};
-use shmq::{DeadLetters, Fate, MessageId, Queue};
+use shmq::{DeadLetters, Fate, Message, MessageId, Queue};
 
 pub fn cases() -> Vec<Case> {
     crate::cases![
         the_id_of_a_message_stays_when_its_holder_is_killed,
         the_fate_of_a_message_is_known_by_its_id_to_others,
         no_id_is_shared_by_consumers_that_are_killed,
+        a_producer_that_is_killed_when_it_has_announced_put_nothing,
     ]
 }
 
@@ -64,6 +65,40 @@ fn the_fate_of_a_message_is_known_by_its_id_to_others() {
     assert_eq!([first, second].map(|id| queue.is_done(id)), [Fate::Done, Fate::GivenUp]);
     assert_eq!(letters.len(), 1);
     DeadLetters::unlink(letters.name()).unwrap();
+}
+
+fn a_producer_that_is_killed_when_it_has_announced_put_nothing() {
+    // Of values; of slices, whose message needs a filler at the ring's end.
+    let values = Queue::<u64>::new(4).unwrap();
+    announces_and_is_killed(&values, &7, |queue| assert_eq!(queue.get_with_id().unwrap().0, 7));
+    let slices = Queue::<[u8]>::builder().capacity_bytes(1024).create().unwrap();
+    let message = [7; 300];
+    // Several laps: the end of the ring comes in each of them.
+    for _ in 0..12 {
+        announces_and_is_killed(&slices, &message, |queue| assert_eq!(queue.get_with_id().unwrap().0, message));
+    }
+}
+
+fn announces_and_is_killed<T: ?Sized + Message>(queue: &Queue<T>, message: &T, get: impl Fn(&Queue<T>)) {
+    let announced = Queue::<[u8; 16]>::new(4).unwrap();
+    let before = queue.stats().puts;
+    let producer = victim("a producer", |wait| {
+        let put = queue.producer().unwrap().put_with_id(message, |id| {
+            announced.put(&id.to_bytes()).unwrap();
+            wait();
+        });
+        put.unwrap();
+    });
+    let id = MessageId::from_bytes(announced.get_timeout(PATIENCE).unwrap());
+    producer.kill();
+    let successor = queue.producer().unwrap();
+    assert_eq!(queue.stats().puts, before, "nothing was put");
+    assert!(queue.is_empty());
+    // The position was not used: the next message has it.
+    assert_eq!(successor.put_with_id(message, |_| ()).unwrap(), id);
+    assert_eq!(queue.stats().puts, before + 1);
+    get(queue);
+    assert_eq!(queue.is_done(id), Fate::Done);
 }
 
 fn no_id_is_shared_by_consumers_that_are_killed() {

@@ -1,8 +1,9 @@
 //! Which message is which, and what became of it.
 
 use super::{drain, queue, slices};
-use shmq::{DeadLetters, Fate, GetError, MessageId, Queue};
+use shmq::{DeadLetters, DynQueue, Fate, GetError, MessageId, MessageLayout, Queue};
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn no_two_messages_have_the_same_id() {
@@ -176,4 +177,70 @@ fn getting_with_an_id_waits_and_gives_up_as_getting_does() {
     assert!(matches!(queue.get_with_id(), Err(GetError::Closed)));
     queue.task_done().unwrap();
     queue.join().unwrap();
+}
+
+#[test]
+fn a_producer_learns_the_id_before_and_after() {
+    let queue: Queue<u64> = queue(3);
+    for lap in 0..20 {
+        let producer = queue.producer().unwrap();
+        // The endpoint's other path in between.
+        producer.put(&lap).unwrap();
+        let mut announced = None;
+        let id = producer
+            .put_with_id(&(lap + 100), |id| {
+                assert_eq!(queue.len(), 1, "it cannot be seen yet");
+                announced = Some(id);
+            })
+            .unwrap();
+        assert_eq!((announced, queue.is_done(id)), (Some(id), Fate::Pending));
+        producer.put(&lap).unwrap();
+        let refused = producer.try_put_with_id(&7, |_| panic!("announced without room"));
+        assert!(refused.unwrap_err().is_full());
+        drop(producer);
+        queue.get().unwrap();
+        assert_eq!(queue.get_with_id().unwrap(), (lap + 100, id));
+        assert_eq!(id.to_bytes()[..8], queue.nonce().to_be_bytes());
+        queue.get().unwrap();
+    }
+}
+
+#[test]
+fn the_announced_id_of_a_slice_is_right_behind_a_filler() {
+    let queue = slices::<u16>(512);
+    let producer = queue.producer().unwrap();
+    for length in (0..40).chain([90, 1, 90, 3, 90, 17, 90]) {
+        let message = vec![length as u16; length];
+        let mut announced = None;
+        let id = producer.put_with_id(&message[..], |id| announced = Some(id)).unwrap();
+        assert_eq!(announced, Some(id));
+        assert_eq!(queue.get_with_id().unwrap(), (message, id), "{length}");
+    }
+}
+
+#[test]
+fn an_object_of_its_own_file_is_announced_too() {
+    let queue = DynQueue::builder(MessageLayout::encoded()).capacity_bytes(4096).create().unwrap();
+    let producer = queue.producer().unwrap();
+    for length in [10, 100_000, 20, 50_000] {
+        let mut announced = None;
+        let id = producer.put_with_id(&vec![7; length], |id| announced = Some(id)).unwrap();
+        assert_eq!((announced, queue.get_with_id().unwrap()), (Some(id), (vec![7; length], id)));
+    }
+}
+
+#[test]
+fn nothing_is_put_if_the_announcement_panics() {
+    let queue = DynQueue::builder(MessageLayout::encoded()).capacity_bytes(4096).create().unwrap();
+    let producer = queue.producer().unwrap();
+    for length in [10, 100_000] {
+        let put = catch_unwind(AssertUnwindSafe(|| producer.put_with_id(&vec![7; length], |_| panic!("on purpose"))));
+        assert_eq!(put.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        assert!(queue.is_empty());
+        producer.put(b"after").unwrap();
+        assert_eq!(queue.get().unwrap(), b"after");
+    }
+    // The side is left: closing does not wait for it.
+    queue.close();
+    assert!(producer.put(b"late").unwrap_err().is_closed());
 }
