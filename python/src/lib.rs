@@ -21,6 +21,7 @@ mod queue;
 mod readiness;
 mod ring;
 mod sync;
+mod tasks;
 mod topic;
 
 /// The compiled part of the package shmq. Use `shmq`.
@@ -40,6 +41,8 @@ mod _shmq {
     use super::queue::Queue;
     #[pymodule_export]
     use super::sync::{Condvar, Event, Lock, RLock, Semaphore};
+    #[pymodule_export]
+    use super::tasks::{Task, Tasks};
     #[pymodule_export]
     use super::topic::{Subscriber, Topic};
     use pyo3::prelude::*;

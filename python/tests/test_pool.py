@@ -128,7 +128,7 @@ def test_terminate_ends_beside_a_task_that_there_is_no_room_for():
     for _ in range(5):
         pool = multiprocessing.Pool(2)
         pool.map_async(time.sleep, [60] * 50_000, chunksize=1)
-        while not pool._inqueue._queue.qsize():
+        while not pool._core.tasks.qsize():
             time.sleep(0.001)
         time.sleep(0.05)
         began = time.monotonic()

@@ -90,9 +90,7 @@ class BaseContext(_theirs.BaseContext):
         """Returns a process pool object"""
         from .pool import Pool
 
-        # The standard context: the pool's own notices need a pipe, which can be waited for.
-        theirs = _theirs._concrete_contexts[self.get_start_method()]
-        return Pool(processes, initializer, initargs, maxtasksperchild, context=theirs)
+        return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())
 
     def get_context(self, method=None):
         if method is None:
