@@ -1,12 +1,25 @@
 """ProcessPoolExecutor: that of concurrent.futures, over a pool that no killed worker breaks."""
 
-import multiprocessing
 import threading
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 
-from .multiprocessing.pool import Pool, WorkerDied
+from .multiprocessing import pool as _pool
+from .multiprocessing.pool import WorkerDied
 
-__all__ = ["ProcessPoolExecutor", "WorkerDied"]
+__all__ = ["BrokenPool", "ProcessPoolExecutor", "WorkerDied"]
+
+
+class BrokenPool(_pool.BrokenPool, BrokenExecutor):
+    """Workers cannot be started: the initializer raised in one after the other. `__cause__` is what it raised."""
+
+
+def _of_executor(error):
+    """As users of executors catch it."""
+    if type(error) is not _pool.BrokenPool:
+        return error
+    broken = BrokenPool(*error.args)
+    broken.__cause__ = error.__cause__
+    return broken
 
 
 class ProcessPoolExecutor(Executor):
@@ -14,14 +27,15 @@ class ProcessPoolExecutor(Executor):
 
     A call whose worker is killed raises WorkerDied, or is made again: `retries` times, 0 if not given. The
     others go on, and so do later ones: it never becomes BrokenProcessPool.
+
+    An initializer that raises in one worker after the other is the exception: then calls raise BrokenPool, a
+    concurrent.futures.BrokenExecutor, whose cause is what the initializer raised.
     """
 
     def __init__(
         self, max_workers=None, mp_context=None, initializer=None, initargs=(), *, max_tasks_per_child=None, retries=0
     ):
-        # The standard context of the same start method: see Pool.
-        context = multiprocessing.get_context(mp_context.get_start_method() if mp_context is not None else None)
-        self._pool = Pool(max_workers, initializer, initargs, max_tasks_per_child, context, retries=retries)
+        self._pool = _pool.Pool(max_workers, initializer, initargs, max_tasks_per_child, mp_context, retries=retries)
         self._lock = threading.Lock()
         self._futures = set()
         self._is_shut_down = False
@@ -41,7 +55,15 @@ class ProcessPoolExecutor(Executor):
 
             return ended
 
-        self._pool.apply_async(fn, args, kwargs, end(future.set_result), end(future.set_exception))
+        ended_badly = end(lambda error: future.set_exception(_of_executor(error)))
+        try:
+            self._pool.apply_async(fn, args, kwargs, end(future.set_result), ended_badly)
+        except BaseException as error:
+            with self._lock:
+                self._futures.discard(future)
+            if type(error) is _pool.BrokenPool:
+                raise _of_executor(error) from error.__cause__
+            raise
         return future
 
     def _is_wanted(self, future):

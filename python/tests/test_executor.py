@@ -1,9 +1,10 @@
 """ProcessPoolExecutor: futures, and workers that are killed."""
 
+import multiprocessing
 import os
 import signal
 import time
-from concurrent.futures import as_completed, wait
+from concurrent.futures import BrokenExecutor, as_completed, wait
 
 import pytest
 
@@ -53,3 +54,22 @@ def test_cancelling_and_shutting_down():
     executor.shutdown(cancel_futures=True)
     assert wait([running, waiting], timeout=30).not_done == set()
     assert running.cancelled() and waiting.cancelled()
+
+
+def refuse():
+    raise LookupError("no such database")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_an_initializer_that_raises_is_a_broken_executor(method):
+    context = multiprocessing.get_context(method)
+    with shmq.ProcessPoolExecutor(2, context, refuse) as executor:
+        futures = []
+        with pytest.raises(BrokenExecutor, match="no such database") as raised:
+            while True:
+                futures.append(executor.submit(square, 3))
+                time.sleep(0.01)
+        assert type(raised.value.__cause__) is LookupError
+        for future in futures:
+            with pytest.raises(BrokenExecutor, match="no such database"):
+                future.result(timeout=30)
