@@ -111,8 +111,8 @@ pub enum Failure {
     },
     /// A message is larger than the server takes.
     #[error(
-        "queue \"{queue}\": message {id} has {len} bytes, and the server takes {max} with its headers. It is still in the queue. Raise \
-         max_payload of the server (and max_msg_size of the stream), or create the queue with dead_letters, where such messages then go"
+        "queue \"{queue}\": message {id} has {len} bytes, and the server takes {max} beside its headers. It is still in the queue, before all \
+         later ones. Raise max_payload of the server (and max_msg_size of the stream), or take it out with `shmq get`"
     )]
     TooLarge {
         /// The queue.

@@ -13,6 +13,4 @@ pub struct Counters {
     pub out_rewinds: AtomicU64,
     /// Messages that are under way.
     pub out_under_way: AtomicU64,
-    /// Messages that went to the queue's dead letters, being larger than the server takes.
-    pub out_refused: AtomicU64,
 }

@@ -1,14 +1,36 @@
 //! From a queue to a stream.
+//!
+//! ```text
+//!   lease --> journal --> publish, expecting the sequence before --> ack --> end the lease --> erase
+//!                            ^                                        |
+//!                            '---- again, in the journal's order <----' death, broken connection,
+//!                                                                       no ack, full stream
+//! ```
+//!
+//! De-duplication by the server is bounded in time. So nothing here rests on it: each message is
+//! published with the sequence that it must get, and the journal says which, before. The server
+//! takes a message only at its sequence, so it is there once, however often and from however many
+//! connections it is sent.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `source.rs` | the queue: what it must be |
+//! | `bind.rs` | do queue, journal and stream belong together? |
+//! | `flight.rs` | [`Flight`]: what is under way, and what is known of it |
+//! | `leases.rs` | the thread that leases messages |
+//! | `wire.rs` | publishing, and acks |
+//! | `carry.rs` | the loop |
+//! | `model.rs` | all orders of crashes, breaks and late bytes, for `flight.rs` |
 
-use crate::failure::Failure;
-use crate::metrics::Counters;
-use crate::settings::{OutSettings, ServerSettings};
-use crate::stop::Stop;
+mod bind;
+mod carry;
+mod flight;
+mod leases;
+#[cfg(test)]
+mod model;
+mod source;
+mod wire;
 
-/// Carries messages from a queue to a stream until it is asked to end.
-///
-/// # Errors
-/// [`Failure`]; nothing was lost.
-pub async fn run(_settings: &OutSettings, _server: &ServerSettings, _counters: &Counters, _stop: Stop) -> Result<(), Failure> {
-    Err(Failure::Settings("this direction is not built yet".into()))
-}
+pub use bind::{Bind, bind};
+pub use carry::run;
+pub use flight::{Fault, Flight};

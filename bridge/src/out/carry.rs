@@ -1,0 +1,539 @@
+//! The loop of an out bridge: what `flight.rs` knows, and what the world says.
+
+use super::bind::{Bind, bind, went_back};
+use super::flight::{Fault, Flight, position_of};
+use super::leases::{Lease, Leased, Leases};
+use super::source;
+use super::wire::{Ack, Trouble, Wire};
+use crate::failure::Failure;
+use crate::headers::Tag;
+use crate::journal::{OutWords, Segment};
+use crate::metrics::Counters;
+use crate::server::{self, Facts, Found, Mark, Needs, NotAnswered, Server};
+use crate::settings::{OnFull, OutSettings, Retention, ServerSettings};
+use crate::stop::Stop;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use futures_util::{StreamExt, stream};
+use shmq::{DynQueue, Fate};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Between two questions to a server that does not answer.
+const RETRY: Duration = Duration::from_millis(100);
+/// The longest pause before sending again, where sending again changed nothing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A stream that is missing for so long is gone: a server that starts has its streams a little
+/// later than it answers.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+/// Sequences that are read back at a time.
+const READ_BACK: usize = 32;
+/// Acks that are taken before messages are sent again.
+const ACKS: usize = 1024;
+
+/// Carries messages from a queue to a stream until it is asked to end, or the queue is closed and
+/// drained.
+///
+/// # Errors
+/// [`Failure`]; nothing was lost.
+pub async fn run(
+    settings: &OutSettings,
+    server_settings: &ServerSettings,
+    counters: &Counters,
+    stop: Stop,
+) -> Result<(), Failure> {
+    let queue = source::open(settings)?;
+    let segment = Segment::open(&format!("{}.bridge-out", settings.name()), OutWords::COUNT, &settings.queue)?;
+    let words = OutWords::over(segment.words());
+    if !words.is_known() {
+        let why =
+            "another version of the bridge wrote it; run that version until nothing is under way, then remove it".to_owned();
+        return Err(Failure::Journal { segment: segment.name().to_owned(), why });
+    }
+    let consumer = source::consumer(&queue, settings)?;
+    let named = format!("shmq-bridge out {}", settings.name());
+    let server = tokio::select! {
+        server = server::connect(server_settings, &named, settings.ack_timeout.get()) => server?,
+        () = stop.wait() => return Ok(()),
+    };
+    let tag = Tag::of(queue.layout());
+    let wire = Wire::over(&server, &settings.stream, settings.subject(), &tag, settings.ack_timeout.get()).await;
+    let wire = wire.map_err(|why| Failure::Unreachable { server: server.address.clone(), why })?;
+    fit(&queue, &wire, settings)?;
+    let number = belong_together(&server, settings, words, &queue, &tag, wire.header_bytes()).await?;
+    let leases = Leases::of(consumer)?;
+    let mut bridge = Bridge {
+        settings,
+        counters,
+        stop,
+        server: &server,
+        connections: server.connections.clone(),
+        wire,
+        flight: Flight::resume(words),
+        number,
+        queue: &queue,
+        leases,
+        fresh: VecDeque::new(),
+        deadline: None,
+        has_ended: false,
+        is_full: false,
+        pause: Duration::ZERO,
+        heard: Instant::now(),
+    };
+    bridge.take_back().await?;
+    if !bridge.is_over() {
+        bridge.stand().await?;
+        bridge.carry().await?;
+    }
+    tracing::info!(queue = settings.queue, stream = settings.stream, "ended; nothing is under way");
+    Ok(())
+}
+
+/// Would the server take all messages of the queue?
+fn fit(queue: &DynQueue, wire: &Wire<'_>, settings: &OutSettings) -> Result<(), Failure> {
+    let (len, max) = (queue.max_len(), wire.max_message_bytes());
+    if len <= max {
+        return Ok(());
+    }
+    let why = format!(
+        "its messages may have {len} bytes (max_len), and the server takes {max} beside {} of headers: raise max_payload of the server, or \
+         create the queue with a smaller capacity_bytes",
+        wire.header_bytes()
+    );
+    Err(Failure::Queue { queue: settings.queue.clone(), why })
+}
+
+/// Finds the stream, or makes it; finds that it can be used, and that queue, journal and stream
+/// belong together. Returns the journal's number.
+async fn belong_together(
+    server: &Server,
+    settings: &OutSettings,
+    words: OutWords<'_>,
+    queue: &DynQueue,
+    tag: &Tag,
+    header_bytes: usize,
+) -> Result<u64, Failure> {
+    let stream = &settings.stream;
+    let mut facts = match answered(server, || server::facts(server, stream)).await {
+        Err(NotAnswered::Refused(refused)) if refused.is_no_stream() && settings.create => {
+            let made = answered(server, || async { server::create(server, &config(settings)).await }).await;
+            made.map_err(|error| unusable(settings, server, error))?
+        }
+        facts => facts.map_err(|error| unusable(settings, server, error))?,
+    };
+    let needs =
+        Needs { subject: Some(settings.subject()), retention: settings.retention, message_bytes: queue.max_len() + header_bytes };
+    let differences = server::differences(&facts.config, &needs);
+    if !differences.is_empty() {
+        return Err(Failure::Stream { stream: stream.clone(), why: differences.join("; ") });
+    }
+    let refused = |why| Failure::Identity { queue: settings.queue.clone(), stream: stream.clone(), why };
+    let nonce = queue.nonce();
+    let mark_of = |number| Mark { queue: nonce, journal: number, bridge: settings.name().to_owned() };
+    match bind(words, nonce, stream, Mark::of(&facts).as_ref(), facts.last) {
+        Bind::Continue => return Ok(words.number()),
+        Bind::Finish => {}
+        Bind::Refuse(why) if !settings.adopt => return Err(refused(why)),
+        decided => {
+            if let Bind::Refuse(why) = decided {
+                tracing::warn!(queue = settings.queue, stream, "begun anew as asked, though {why}");
+            }
+            let number = RandomState::new().build_hasher().finish();
+            words.begin(nonce, number, stream, facts.last);
+            let mut more = vec![("shmq-type", tag.layout())];
+            more.extend(tag.schema().map(|schema| ("shmq-schema", schema)));
+            more.extend(queue.layout().structure_text().map(|structure| ("shmq-structure", structure)));
+            let mark = mark_of(number);
+            let marked = answered(server, || server::mark(server, &facts, &mark, &more)).await;
+            facts = marked.map_err(|error| unusable(settings, server, error))?;
+        }
+    }
+    // Two bridges may have begun with one stream at the same time: the later mark counts.
+    if Mark::of(&facts) != Some(mark_of(words.number())) {
+        return Err(refused(
+            "another bridge has begun with this stream just now. Each out bridge needs a stream of its own".into(),
+        ));
+    }
+    words.bind();
+    Ok(words.number())
+}
+
+/// Asks again while the server does not answer, for as long as a start may take.
+async fn answered<T, F: Future<Output = Result<T, NotAnswered>>>(server: &Server, ask: impl Fn() -> F) -> Result<T, NotAnswered> {
+    let deadline = Instant::now() + GONE_AFTER;
+    loop {
+        match ask().await {
+            Err(NotAnswered::Away(why)) if Instant::now() < deadline => {
+                tracing::debug!(server = server.address, "asking again: {why}");
+                sleep(RETRY).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn unusable(settings: &OutSettings, server: &Server, error: NotAnswered) -> Failure {
+    let stream = settings.stream.clone();
+    match error {
+        NotAnswered::Refused(refused) if refused.is_no_stream() => Failure::NoStream { stream },
+        NotAnswered::Refused(refused) if refused.is_no_jetstream() => {
+            Failure::NoJetStream { server: server.address.clone(), why: refused.why }
+        }
+        NotAnswered::Refused(refused) => Failure::Stream { stream, why: format!("the server says: {}", refused.why) },
+        NotAnswered::Away(why) => Failure::Unreachable { server: server.address.clone(), why },
+    }
+}
+
+/// The stream that `--create` makes.
+fn config(settings: &OutSettings) -> Config {
+    let bound = |asked: Option<u64>| asked.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
+    Config {
+        name: settings.stream.clone(),
+        subjects: vec![settings.subject().to_owned()],
+        retention: match settings.retention.unwrap_or(Retention::WorkQueue) {
+            Retention::WorkQueue => RetentionPolicy::WorkQueue,
+            Retention::Limits => RetentionPolicy::Limits,
+        },
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        max_messages: bound(settings.max_messages),
+        max_bytes: bound(settings.max_bytes),
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        max_message_size: -1,
+        max_age: Duration::ZERO,
+        num_replicas: settings.replicas,
+        ..Config::default()
+    }
+}
+
+struct Bridge<'a> {
+    settings: &'a OutSettings,
+    counters: &'a Counters,
+    stop: Stop,
+    server: &'a Server,
+    connections: watch::Receiver<u64>,
+    wire: Wire<'a>,
+    flight: Flight<'a, Lease>,
+    /// That of the journal, which the stream's mark has.
+    number: u64,
+    queue: &'a DynQueue,
+    leases: Leases,
+    /// Leased, and not yet given a sequence.
+    fresh: VecDeque<Lease>,
+    /// Asked to end: until then acks are waited for.
+    deadline: Option<Instant>,
+    /// The queue was closed, and has no more messages.
+    has_ended: bool,
+    /// The stream was full when it was last tried.
+    is_full: bool,
+    /// Before sending again: grows while that changes nothing.
+    pause: Duration,
+    /// When something was last heard of what is under way, or began to be awaited.
+    heard: Instant,
+}
+
+impl Bridge<'_> {
+    /// Leases again what a predecessor had under way.
+    async fn take_back(&mut self) -> Result<(), Failure> {
+        loop {
+            let queue = self.queue.nonce();
+            let is_pending = |&position: &u64| self.queue.is_done(super::flight::id_at(queue, position)) == Fate::Pending;
+            let missing = self.flight.without_lease().filter(is_pending).count();
+            if missing == 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                leased = self.leases.next() => self.take(leased)?,
+                () = self.stop.wait() => {
+                    // Nothing was sent: all is as the predecessor left it.
+                    self.deadline = Some(Instant::now());
+                    return Ok(());
+                }
+                () = sleep(GONE_AFTER) => {
+                    tracing::warn!(missing, queue = self.settings.queue, "waiting for messages that another consumer has on lease");
+                    self.queue.recover();
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    fn take(&mut self, leased: Option<Leased>) -> Result<(), Failure> {
+        match leased {
+            Some(Leased::Messages(messages)) => {
+                for lease in messages {
+                    if let Err(lease) = self.flight.take_back(position_of(lease.id()), lease) {
+                        self.fresh.push_back(lease);
+                    }
+                }
+            }
+            Some(Leased::Closed) | None => {
+                tracing::info!(queue = self.settings.queue, "the queue is closed and drained");
+                self.has_ended = true;
+            }
+            Some(Leased::Failed(error)) => {
+                return Err(Failure::Queue { queue: self.settings.queue.clone(), why: error.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry(&mut self) -> Result<(), Failure> {
+        tracing::info!(queue = self.settings.queue, stream = self.settings.stream, subject = self.settings.subject(), "carrying");
+        loop {
+            self.assign();
+            let mut trouble = self.send().await;
+            if self.flight.is_empty() && (self.is_over() || self.has_ended && self.fresh.is_empty()) {
+                return Ok(());
+            }
+            if trouble.is_none() {
+                let may_lease = !self.is_over() && !self.has_ended && self.fresh.is_empty() && self.has_room();
+                let (is_asked, awaited) = (self.is_over(), self.flight.is_awaiting());
+                let patience = self.heard + self.settings.ack_timeout.get();
+                tokio::select! {
+                    biased;
+                    () = self.stop.wait(), if !is_asked => {
+                        self.deadline = Some(Instant::now() + self.settings.drain.get());
+                        self.fresh.drain(..).for_each(Lease::give_back_uncounted);
+                    }
+                    ack = self.wire.next_ack() => trouble = self.hear(ack),
+                    changed = self.connections.changed() => {
+                        if changed.is_ok() {
+                            trouble = Some(Trouble::Unknown("the connection broke".into()));
+                        }
+                    }
+                    leased = self.leases.next(), if may_lease => self.take(leased)?,
+                    () = sleep_until(patience), if awaited => {
+                        trouble = Some(Trouble::Unknown(format!("no ack for {}", self.settings.ack_timeout)));
+                    }
+                    () = sleep_until(self.deadline.unwrap_or(patience)), if is_asked => return Err(self.undrained()),
+                }
+            }
+            self.end_landed()?;
+            if let Some(trouble) = trouble {
+                self.recover(trouble).await?;
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.flight.len() < self.settings.window
+    }
+
+    fn assign(&mut self) {
+        while self.has_room() && !self.is_over() {
+            let Some(lease) = self.fresh.pop_front() else { return };
+            self.flight.assign(position_of(lease.id()), lease);
+        }
+    }
+
+    /// Sends what is to be sent. Some trouble ends it.
+    async fn send(&mut self) -> Option<Trouble> {
+        let mut sent = 0;
+        if !self.flight.is_awaiting() {
+            self.heard = Instant::now();
+        }
+        while let Some((sequence, _, lease)) = self.flight.next_to_send() {
+            let result = self.wire.publish(sequence, lease.id(), lease).await;
+            self.flight.sent(sequence);
+            sent += 1;
+            if let Err(trouble) = result {
+                return Some(trouble);
+            }
+        }
+        self.counters.out_published.fetch_add(sent, Relaxed);
+        self.counters.out_under_way.store(self.flight.len() as u64, Relaxed);
+        None
+    }
+
+    /// Takes an ack, and those that are there already.
+    fn hear(&mut self, first: Ack) -> Option<Trouble> {
+        let mut next = Some(first);
+        for _ in 0..ACKS {
+            match next? {
+                Ack::Landed(sequence) => self.flight.landed(sequence),
+                Ack::Trouble(trouble) => return Some(trouble),
+            }
+            self.heard = Instant::now();
+            next = self.wire.ack_at_once();
+        }
+        // One more was taken from the subscription.
+        match next? {
+            Ack::Landed(sequence) => {
+                self.flight.landed(sequence);
+                None
+            }
+            Ack::Trouble(trouble) => Some(trouble),
+        }
+    }
+
+    fn end_landed(&mut self) -> Result<(), Failure> {
+        let ended = self.flight.end_landed(Lease::ack);
+        let ended = ended.map_err(|error| Failure::Queue { queue: self.settings.queue.clone(), why: error.to_string() })?;
+        if ended > 0 {
+            self.counters.out_landed.fetch_add(ended, Relaxed);
+            self.counters.out_under_way.store(self.flight.len() as u64, Relaxed);
+            self.pause = Duration::ZERO;
+            if std::mem::take(&mut self.is_full) {
+                tracing::info!(stream = self.settings.stream, "the stream takes messages again");
+            }
+        }
+        Ok(())
+    }
+
+    /// What was sent may have landed or not: finds out, and sends the rest again.
+    async fn recover(&mut self, trouble: Trouble) -> Result<(), Failure> {
+        match trouble {
+            Trouble::TooLarge => return Err(self.too_large()),
+            Trouble::Refused(refused) if refused.is_too_large() => return Err(self.too_large()),
+            Trouble::Refused(refused) if refused.is_full() => {
+                if self.settings.on_full == OnFull::Stop {
+                    return Err(Failure::Full { stream: self.settings.stream.clone(), why: refused.why });
+                }
+                if !self.is_full {
+                    tracing::warn!(stream = self.settings.stream, "the stream is full: {}; waiting for room", refused.why);
+                }
+                self.is_full = true;
+            }
+            // What follows a message that was not taken.
+            Trouble::Refused(refused) if refused.is_wrong_sequence() => tracing::debug!("{}", refused.why),
+            Trouble::Refused(refused) => tracing::warn!("the server refuses a message: {}", refused.why),
+            Trouble::NoStream => tracing::debug!("no stream listens"),
+            Trouble::Unknown(why) => tracing::debug!("{why}"),
+        }
+        self.wait(self.pause).await?;
+        self.pause = (self.pause * 2).clamp(RETRY / 10, LONGEST_PAUSE);
+        self.stand().await
+    }
+
+    /// Asks what the stream has, and takes over from there.
+    async fn stand(&mut self) -> Result<(), Failure> {
+        self.counters.out_rewinds.fetch_add(1, Relaxed);
+        self.wire.forget_what_was_sent();
+        self.connections.mark_unchanged();
+        let (stream, mut missing_since) = (&self.settings.stream, None);
+        'asked: loop {
+            let why = match server::facts(self.server, stream).await {
+                Ok(facts) => {
+                    self.find_mark(&facts)?;
+                    let to_read = self.flight.stand(facts.first, facts.last).map_err(|fault| self.fault(fault))?;
+                    let server = self.server;
+                    let mut read = stream::iter(to_read)
+                        .map(|sequence| async move { (sequence, server::read_back(server, stream, sequence).await) })
+                        .buffered(READ_BACK);
+                    while let Some((sequence, found)) = read.next().await {
+                        match found {
+                            Ok(found) => {
+                                let judged = self.flight.judge(sequence, found);
+                                judged.map_err(|fault| self.fault(fault))?;
+                            }
+                            Err(error) => {
+                                drop(read);
+                                self.wait_for_answer(&error, &mut missing_since).await?;
+                                continue 'asked;
+                            }
+                        }
+                    }
+                    drop(read);
+                    self.heard = Instant::now();
+                    return self.end_landed();
+                }
+                Err(error) => error,
+            };
+            self.wait_for_answer(&why, &mut missing_since).await?;
+        }
+    }
+
+    async fn wait_for_answer(&mut self, error: &NotAnswered, missing_since: &mut Option<Instant>) -> Result<(), Failure> {
+        match error {
+            NotAnswered::Refused(refused) if refused.is_no_stream() => {
+                let since = *missing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= GONE_AFTER {
+                    return Err(Failure::NoStream { stream: self.settings.stream.clone() });
+                }
+            }
+            NotAnswered::Refused(refused) => tracing::debug!("{}", refused.why),
+            NotAnswered::Away(why) => {
+                *missing_since = None;
+                tracing::debug!("{why}");
+            }
+        }
+        self.wait(RETRY).await
+    }
+
+    /// A stream that was made anew, or taken over, meanwhile.
+    fn find_mark(&self, facts: &Facts) -> Result<(), Failure> {
+        match Mark::of(facts) {
+            Some(mark) if mark.journal == self.number => Ok(()),
+            mark => {
+                let now = mark.map_or("none now".to_owned(), |mark| format!("now that of {mark}"));
+                let why = format!(
+                    "the stream has lost the mark of this bridge while it was carried ({now}): it was made anew, or taken over"
+                );
+                Err(self.identity(why))
+            }
+        }
+    }
+
+    /// Waits, but no longer than the bridge may.
+    async fn wait(&mut self, pause: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + pause;
+        if !self.is_over() {
+            tokio::select! {
+                () = sleep_until(until) => return Ok(()),
+                () = self.stop.wait() => self.deadline = Some(Instant::now() + self.settings.drain.get()),
+            }
+            self.fresh.drain(..).for_each(Lease::give_back_uncounted);
+        }
+        let deadline = self.deadline.unwrap_or(until);
+        sleep_until(until.min(deadline)).await;
+        if until < deadline { Ok(()) } else { Err(self.undrained()) }
+    }
+
+    fn undrained(&self) -> Failure {
+        let (queue, left) = (self.settings.queue.clone(), self.flight.len());
+        Failure::Undrained { queue, left, seconds: self.settings.drain.get().as_secs() }
+    }
+
+    fn identity(&self, why: String) -> Failure {
+        Failure::Identity { queue: self.settings.queue.clone(), stream: self.settings.stream.clone(), why }
+    }
+
+    fn fault(&self, fault: Fault) -> Failure {
+        let (stream, number) = (self.settings.stream.clone(), self.number);
+        match fault {
+            Fault::WentBack { last, reached } => self.identity(went_back(last, reached)),
+            Fault::Beyond { sequence } => Failure::Foreign {
+                stream,
+                sequence,
+                found: "is there".into(),
+                expected: format!("none, by journal {number:016x}"),
+            },
+            Fault::Foreign { sequence, found } => {
+                let found = match found {
+                    Found::Id(id) => format!("has the id {id}"),
+                    _ => "has no id of a queue".into(),
+                };
+                Failure::Foreign { stream, sequence, found, expected: self.flight.id(sequence).to_string() }
+            }
+        }
+    }
+
+    /// Of the message that could not be sent, or that the stream refused: the first that has not
+    /// landed and does not fit.
+    fn too_large(&self) -> Failure {
+        let max = self.wire.max_message_bytes();
+        let (id, len) = self
+            .flight
+            .largest_lease(|lease| lease.len())
+            .map_or_else(Default::default, |(lease, len)| (lease.id().to_string(), len));
+        Failure::TooLarge { queue: self.settings.queue.clone(), id, len, max }
+    }
+}
