@@ -14,6 +14,7 @@
 //! | [`headers`] | what a message carries besides its bytes |
 //! | [`out`] | from a queue to a stream |
 //! | [`inward`] | from a stream to a queue |
+//! | [`queue`] | opening what is bridged |
 //! | [`mirror`] | topics |
 //! | [`metrics`] | counters, and the port that shows them |
 //! | [`stop`] | how a direction is asked to end |
@@ -25,6 +26,7 @@ pub mod journal;
 pub mod metrics;
 pub mod mirror;
 pub mod out;
+pub mod queue;
 mod run;
 pub mod server;
 pub mod settings;

@@ -173,7 +173,9 @@ fn killed_at_every_step_each_message_is_put_once() {
 
 #[test]
 fn each_rule_left_out_gives_a_counterexample() {
-    for rule in [LeftOut::JournalFirst, LeftOut::TheCount, LeftOut::TheCountToo, LeftOut::AckLast, LeftOut::Knows, LeftOut::KeptLong] {
+    for rule in
+        [LeftOut::JournalFirst, LeftOut::TheCount, LeftOut::TheCountToo, LeftOut::AckLast, LeftOut::Knows, LeftOut::KeptLong]
+    {
         assert!(explore(&[1, 2, 3, 5], rule, true).is_err());
     }
 }

@@ -226,8 +226,7 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
             return Ok(Doubt::None);
         }
         let at = self.at(end - 1);
-        let (first, before, length) =
-            (self.words.load(at + FIRST), self.words.load(at + PUTS), self.words.load(at + LENGTH));
+        let (first, before, length) = (self.words.load(at + FIRST), self.words.load(at + PUTS), self.words.load(at + LENGTH));
         if length == 0 || self.words.load(SETTLED) == settled(end - 1, length) {
             return Ok(Doubt::None);
         }
@@ -386,7 +385,8 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
 
     /// The highest sequence that was ever put.
     pub fn highest(&self) -> u64 {
-        self.highest.max(self.runs.last_key_value().filter(|(_, run)| run.length > 0).map_or(0, |(first, run)| first + run.length - 1))
+        self.highest
+            .max(self.runs.last_key_value().filter(|(_, run)| run.length > 0).map_or(0, |(first, run)| first + run.length - 1))
     }
 
     /// Runs that are kept.

@@ -19,7 +19,7 @@ mod server;
 mod span;
 
 pub use arguments::{Arguments, Command};
-pub use inward::InSettings;
+pub use inward::{AckOn, InSettings};
 pub use mirror::MirrorSettings;
 pub use out::{OnFull, OutSettings, Retention};
 pub use server::ServerSettings;

@@ -1,0 +1,103 @@
+//! The stream and its durable consumer, which the bridges of one queue share: made, or found to be
+//! what it must be.
+
+use crate::failure::Failure;
+use crate::headers::Tag;
+use crate::server::{Needs, Server, differences};
+use crate::settings::InSettings;
+use async_nats::jetstream::consumer::pull::Config;
+use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer};
+use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::Stream;
+use shmq::DynQueue;
+
+/// The stream, which must lose nothing, and have messages of the queue's type.
+///
+/// # Errors
+/// [`Failure::NoStream`], [`Failure::Stream`], [`Failure::Type`].
+pub async fn stream(server: &Server, settings: &InSettings, queue: &DynQueue) -> Result<Stream, Failure> {
+    let stream = server.jetstream.get_stream(&settings.stream).await.map_err(|error| match error.kind() {
+        GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => {
+            Failure::NoStream { stream: settings.stream.clone() }
+        }
+        GetStreamErrorKind::JetStream(_) => refused(settings, error.to_string()),
+        _ => Failure::Unreachable { server: server.address.clone(), why: error.to_string() },
+    })?;
+    let config = &stream.cached_info().config;
+    let found = differences(config, &Needs { subject: None, retention: None, message_bytes: 0 });
+    if !found.is_empty() {
+        return Err(refused(settings, found.join("; ")));
+    }
+    if let Some(layout) = config.metadata.get("shmq-type") {
+        let theirs = Tag::from_parts(layout.as_str(), config.metadata.get("shmq-schema").cloned());
+        let differ = |why| Failure::Type { queue: settings.queue.clone(), why };
+        Tag::of(queue.layout()).check_tag(&theirs).map_err(differ)?;
+    }
+    Ok(stream)
+}
+
+/// When a stream was made: nanoseconds since 1970. One that is made anew under its name has another
+/// time.
+pub fn created(stream: &Stream) -> u64 {
+    stream.cached_info().created.unix_timestamp_nanos() as u64
+}
+
+/// The consumer: made if there is none.
+///
+/// # Errors
+/// [`Failure::Stream`] if it is not what it must be, or cannot be made.
+pub async fn open(stream: &Stream, settings: &InSettings) -> Result<PullConsumer, Failure> {
+    let name = settings.consumer();
+    let info = match stream.consumer_info(&name).await {
+        Ok(info) => info,
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {
+            let made = stream.create_consumer(config(settings, &name)).await;
+            return made.map_err(|error| refused(settings, format!("the consumer \"{name}\" cannot be made: {error}")));
+        }
+        Err(error) => return Err(refused(settings, format!("the consumer \"{name}\": {error}"))),
+    };
+    let found = unfit(&info.config, settings);
+    if !found.is_empty() {
+        let found = found.join("; ");
+        return Err(refused(
+            settings,
+            format!("its consumer \"{name}\" {found}. Delete it, or name another one with --consumer"),
+        ));
+    }
+    stream.get_consumer(&name).await.map_err(|error| refused(settings, format!("the consumer \"{name}\": {error}")))
+}
+
+fn config(settings: &InSettings, name: &str) -> Config {
+    Config {
+        durable_name: Some(name.to_owned()),
+        description: Some(format!("shmq-bridge in, queue {}", settings.queue)),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: settings.ack_wait.get(),
+        // Each delivery that ends with a bridge's death counts.
+        max_deliver: -1,
+        max_ack_pending: settings.max_ack_pending as i64,
+        filter_subject: settings.subject.clone().unwrap_or_default(),
+        ..Config::default()
+    }
+}
+
+/// What of a consumer would lose messages, or ack those that were not put.
+fn unfit(config: &consumer::Config, settings: &InSettings) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut refuse = |is: bool, why: &str| {
+        if is {
+            found.push(why.to_owned());
+        }
+    };
+    refuse(config.ack_policy != AckPolicy::Explicit, "does not ask for an ack of each message");
+    refuse(config.max_deliver > 0, "gives messages up after some deliveries, which deaths of bridges would use up");
+    refuse(config.deliver_subject.is_some(), "pushes messages");
+    refuse(config.headers_only, "sends headers only");
+    refuse(!config.filter_subjects.is_empty(), "has several subjects");
+    refuse(config.filter_subject != settings.subject.clone().unwrap_or_default(), "has another subject");
+    found
+}
+
+fn refused(settings: &InSettings, why: String) -> Failure {
+    Failure::Stream { stream: settings.stream.clone(), why }
+}

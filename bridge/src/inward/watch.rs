@@ -1,0 +1,58 @@
+//! What the server says of consumer and stream, now and then: asked by a task of its own, so that the
+//! loop does not wait for the answer.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{ConsumerInfoErrorKind, Stream};
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+
+/// What came of it, or of a letter.
+#[derive(Debug)]
+pub enum Note {
+    /// All up to this sequence were acked.
+    Floor(u64),
+    /// The stream ends there, and was made then.
+    Stream {
+        /// Its last sequence.
+        last: u64,
+        /// Nanoseconds since 1970.
+        created: u64,
+    },
+    /// The stream is gone.
+    NoStream,
+    /// The consumer is gone.
+    NoConsumer,
+    /// A dead letter was stored, or why it was not.
+    Letter(u64, async_nats::Subject, Result<bool, String>),
+}
+
+/// Bound on one question; without an answer it is asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks for the consumer's floor, and with `both` for the stream's end.
+pub async fn ask(jetstream: Context, stream: Stream, consumer: String, both: bool, notes: Sender<Note>) {
+    let name = stream.cached_info().config.name.clone();
+    if both {
+        let note = match tokio::time::timeout(PATIENCE, jetstream.get_stream(&name)).await {
+            Ok(Ok(stream)) => {
+                let created = super::consumer::created(&stream);
+                Some(Note::Stream { last: stream.cached_info().state.last_sequence, created })
+            }
+            Ok(Err(error)) => match error.kind() {
+                GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => Some(Note::NoStream),
+                _ => None,
+            },
+            Err(_) => None,
+        };
+        if let Some(note) = note {
+            let _ = notes.send(note).await;
+        }
+    }
+    let note = match tokio::time::timeout(PATIENCE, stream.consumer_info(&consumer)).await {
+        Ok(Ok(info)) => Note::Floor(info.ack_floor.stream_sequence),
+        Ok(Err(error)) if error.kind() == ConsumerInfoErrorKind::NotFound => Note::NoConsumer,
+        _ => return,
+    };
+    let _ = notes.send(note).await;
+}
