@@ -4,7 +4,7 @@ use super::acks::Acks;
 use super::pulls::Pulls;
 use super::putter::{Attempt, Putter};
 use super::seen::Seen;
-use super::waits::Waits;
+use super::waits::{Ended, Waits};
 use super::watch::{self, Note};
 use super::{check_sequence, consumer, identity, letters, words_for};
 use crate::failure::Failure;
@@ -224,10 +224,10 @@ impl<'a> Carrier<'a> {
             }
             return Ok(true);
         }
-        if let Some(headers) = &held.message.headers {
-            if let Err(why) = self.tag.check(headers) {
-                return self.refuse(held, why).map(|()| true);
-            }
+        if let Some(headers) = &held.message.headers
+            && let Err(why) = self.tag.check(headers)
+        {
+            return self.refuse(held, why).map(|()| true);
         }
         let waits_for_workers = self.settings.ack_on == AckOn::Done;
         // What is certain: by copy into the ring, by the side's owner (`Seen`, Invariant 3).
@@ -422,7 +422,7 @@ impl<'a> Carrier<'a> {
             return;
         }
         self.letters_wait_until = None;
-        let (done, given_up) = self.waits.ended(&self.queue);
+        let Ended { done, given_up } = self.waits.ended(&self.queue);
         for (sequence, reply) in done {
             self.acks.push(sequence, reply);
         }

@@ -54,7 +54,11 @@ use putter::Putter;
 use seen::{Count, Doubt, Of, Refusal, Seen};
 use shmq::DynQueue;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use waits::Waits;
+
+/// How long a request to JetStream may take.
+const REQUEST: Duration = Duration::from_secs(5);
 
 /// Words of the journal.
 const WORDS: usize = seen::words_of(seen::RUNS) + waits::WORDS;
@@ -66,7 +70,7 @@ const WORDS: usize = seen::words_of(seen::RUNS) + waits::WORDS;
 pub async fn run(settings: &InSettings, server: &ServerSettings, counters: &Counters, stop: Stop) -> Result<(), Failure> {
     let queue = crate::queue::open(&settings.queue)?;
     let journal = Segment::open(&format!("{}.bridge-in", settings.name()), WORDS, &settings.queue)?;
-    let server = crate::server::connect(server).await?;
+    let server = crate::server::connect(server, &format!("shmq-bridge in {}", settings.name()), REQUEST).await?;
     let stream = consumer::stream(&server, settings, &queue).await?;
     let consumer = consumer::open(&stream, settings).await?;
     let putter = Putter::of(&queue, settings.shared)?;

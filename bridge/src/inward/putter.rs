@@ -49,7 +49,7 @@ impl Putter {
     }
 
     /// Puts, or waits for room for so long. `announce` hears the message's id before it can be seen
-    /// in the queue.
+    /// in the queue; where others put, too, it is not called.
     ///
     /// # Errors
     /// [`Failure::Queue`] if the queue is closed, or poisoned.
@@ -61,13 +61,13 @@ impl Putter {
         announce: impl FnOnce(MessageId),
     ) -> Result<Attempt, Failure> {
         let put = match self {
-            Putter::Owner(producer) if wait.is_zero() => producer.try_put_with_id(bytes, announce),
-            Putter::Owner(producer) => producer.put_with_id_timeout(bytes, announce, wait),
-            Putter::Shared(queue) if wait.is_zero() => queue.try_put_with_id(bytes, announce),
-            Putter::Shared(queue) => queue.put_with_id_timeout(bytes, announce, wait),
+            Putter::Owner(producer) if wait.is_zero() => producer.try_put_with_id(bytes, announce).map(drop),
+            Putter::Owner(producer) => producer.put_with_id_timeout(bytes, announce, wait).map(drop),
+            Putter::Shared(queue) if wait.is_zero() => queue.try_put(bytes),
+            Putter::Shared(queue) => queue.put_timeout(bytes, wait),
         };
         match put {
-            Ok(_) => Ok(Attempt::Put),
+            Ok(()) => Ok(Attempt::Put),
             Err(PutError::Full | PutError::Timeout | PutError::Busy | PutError::NoSpace { .. }) => Ok(Attempt::NoRoom),
             Err(error @ (PutError::TooLarge { .. } | PutError::WrongLength { .. } | PutError::NotWhole { .. })) => {
                 Ok(Attempt::Refused(error.to_string()))

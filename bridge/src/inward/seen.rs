@@ -268,15 +268,16 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
             self.words.store(DOUBTFUL, u64::from(!is_certain));
         }
         let highest = self.highest.max(sequence);
-        if let Some((first, run)) = self.open.and_then(|first| self.runs.get_mut(&first).map(|run| (first, run))) {
-            if sequence == first + run.length && run.length < LONGEST {
-                run.length += 1;
-                run.left = run.left.map(|left| left + 1);
-                let (number, length) = (run.number, run.length);
-                self.words.store(self.at(number) + LENGTH, length);
-                self.highest = highest;
-                return true;
-            }
+        if let Some((first, run)) = self.open.and_then(|first| self.runs.get_mut(&first).map(|run| (first, run)))
+            && sequence == first + run.length
+            && run.length < LONGEST
+        {
+            run.length += 1;
+            run.left = run.left.map(|left| left + 1);
+            let (number, length) = (run.number, run.length);
+            self.words.store(self.at(number) + LENGTH, length);
+            self.highest = highest;
+            return true;
         }
         if !self.open_run(sequence) {
             return false;
@@ -392,11 +393,6 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
     /// Runs that are kept.
     pub fn kept(&self) -> usize {
         self.order.len()
-    }
-
-    /// Milliseconds of connected time since the journal was begun.
-    pub fn clock_ms(&self) -> u64 {
-        self.clock
     }
 }
 

@@ -41,6 +41,15 @@ struct Wait {
     stage: Stage,
 }
 
+/// Messages that ended, each with the reply that acks it.
+#[derive(Default)]
+pub struct Ended {
+    /// Workers are done with these.
+    pub done: Vec<(u64, Subject)>,
+    /// The queue gave these up.
+    pub given_up: Vec<(u64, Subject)>,
+}
+
 /// What the workers have.
 pub struct Waits<'w> {
     words: &'w [AtomicU64],
@@ -118,24 +127,24 @@ impl<'w> Waits<'w> {
     }
 
     /// Those that the workers are done with, and those that were given up; both change their stage.
-    pub fn ended(&mut self, queue: &DynQueue) -> (Vec<(u64, Subject)>, Vec<(u64, Subject)>) {
-        let (mut done, mut given_up) = (Vec::new(), Vec::new());
+    pub fn ended(&mut self, queue: &DynQueue) -> Ended {
+        let mut ended = Ended::default();
         for (&sequence, wait) in &mut self.waits {
             let Some(reply) = wait.reply.clone().filter(|_| wait.stage == Stage::Pending) else { continue };
             match queue.is_done(wait.id) {
                 Fate::Pending => {}
                 Fate::Done => {
                     wait.stage = Stage::Acking;
-                    done.push((sequence, reply));
+                    ended.done.push((sequence, reply));
                 }
                 // Not known how it ended: it may have been given up.
                 _ => {
                     wait.stage = Stage::Burying;
-                    given_up.push((sequence, reply));
+                    ended.given_up.push((sequence, reply));
                 }
             }
         }
-        (done, given_up)
+        ended
     }
 
     /// The letter of a message stands in the stream of dead letters, or could not be sent.

@@ -2,8 +2,8 @@
 //! loop does not wait for the answer.
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{ConsumerInfoErrorKind, Stream};
+use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::Stream;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 

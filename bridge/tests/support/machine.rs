@@ -33,7 +33,10 @@ pub struct Machine {
 
 enum Link {
     /// The hub's end of a veth pair.
-    Device { hub: u32, name: String },
+    Device {
+        hub: u32,
+        name: String,
+    },
     Relay(Proxy),
 }
 

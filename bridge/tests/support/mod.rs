@@ -14,6 +14,7 @@
 //! while the case panics), and the harness fails a case that leaves a child. Each wait has a bound.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+pub mod admin;
 pub mod ledger;
 pub mod machine;
 pub mod proxy;
@@ -21,6 +22,7 @@ pub mod roles;
 pub mod running;
 pub mod server;
 
+pub use admin::{Admin, work_queue};
 pub use ledger::{Ledger, Log, Note};
 pub use machine::{Machine, Network};
 pub use proxy::Proxy;

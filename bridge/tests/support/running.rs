@@ -92,9 +92,9 @@ impl Running {
     /// Waits until it has printed that.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str, bound: Duration) {
-        let log = self.log.clone();
+        let (log, what) = (self.log.clone(), format!("{text:?} of {}", self.what));
         let met = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).contains(text) || self.has_ended();
-        wait_at_most(bound, &format!("{:?} of {}", text, self.what), met, || end_of(&log));
+        wait_at_most(bound, &what, met, || end_of(&log));
         assert!(self.output().contains(text), "{} ended without {text:?}; {}", self.what, end_of(&self.log));
     }
 
