@@ -1,36 +1,190 @@
-//! Counters of a bridge.
+//! Counters of a bridge, and the port that shows them as Prometheus reads them.
 
+use crate::failure::Failure;
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use tiny_http::{Header, Response, Server};
 
-/// What a bridge has done since it was started. Any thread may read them.
-#[derive(Debug, Default)]
-pub struct Counters {
+macro_rules! counters {
+    ($($(#[doc = $about:literal])* $kind:ident $name:ident,)*) => {
+        /// What one direction of a bridge has done since it was started. Any thread may read them.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $about])* pub $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            /// Each with its name, its kind and what it counts.
+            fn all(&self) -> Vec<(&'static str, &'static str, &'static str, u64)> {
+                vec![$((stringify!($name), stringify!($kind), concat!($($about),*), self.$name.load(Relaxed)),)*]
+            }
+        }
+    };
+}
+
+counters! {
     /// Messages that the stream confirmed, and whose leases were ended.
-    pub out_landed: AtomicU64,
+    counter out_landed,
     /// Messages that were published, those sent again counted again.
-    pub out_published: AtomicU64,
+    counter out_published,
     /// Times that the bridge found out anew what the stream has.
-    pub out_rewinds: AtomicU64,
+    counter out_rewinds,
     /// Messages that are under way.
-    pub out_under_way: AtomicU64,
-    /// Messages that went to the queue's dead letters, being larger than the server takes.
-    pub out_refused: AtomicU64,
-    /// Messages that were put into queues.
-    pub in_put: AtomicU64,
+    gauge out_under_way,
+    /// Messages that were put into the queue.
+    counter in_put,
     /// Acks that the server confirmed.
-    pub in_acked: AtomicU64,
+    counter in_acked,
     /// Messages that came again, and were acked again instead of put.
-    pub in_known: AtomicU64,
+    counter in_known,
     /// Messages that had to wait for room.
-    pub in_full: AtomicU64,
-    /// Messages that a queue gave up.
-    pub in_given_up: AtomicU64,
+    counter in_full,
+    /// Messages that the queue gave up.
+    counter in_given_up,
     /// Dead letters that were stored.
-    pub in_dead_letters: AtomicU64,
+    counter in_dead_letters,
     /// Connections that were made anew.
-    pub in_reconnects: AtomicU64,
+    counter in_reconnects,
     /// Messages that were put and whose acks are not confirmed, or not due.
-    pub in_unacked: AtomicU64,
+    gauge in_unacked,
     /// Runs of sequences that are remembered.
-    pub in_remembered_runs: AtomicU64,
+    gauge in_remembered_runs,
+    /// Messages of a topic that were carried.
+    counter mirror_carried,
+    /// Messages of a topic that were missed: overwritten before they were read, or lost on the way.
+    counter mirror_missed,
+    /// Messages of a topic that came late or twice, and were dropped.
+    counter mirror_late,
+}
+
+/// The counters of all directions of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    directions: Arc<Mutex<Vec<Direction>>>,
+}
+
+#[derive(Debug)]
+struct Direction {
+    kind: &'static str,
+    name: String,
+    counters: Arc<Counters>,
+}
+
+impl Registry {
+    /// Counters for a direction: `out`, `in` or `mirror`, and its queue or topic.
+    ///
+    /// ```
+    /// let registry = shmq_bridge::metrics::Registry::default();
+    /// let counters = registry.add("in", "jobs");
+    /// counters.in_put.store(7, std::sync::atomic::Ordering::Relaxed);
+    /// assert!(registry.text().contains("shmq_bridge_in_put_total{queue=\"jobs\"} 7\n"));
+    /// ```
+    pub fn add(&self, kind: &'static str, name: &str) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        let direction = Direction { kind, name: name.to_owned(), counters: Arc::clone(&counters) };
+        self.directions.lock().unwrap_or_else(PoisonError::into_inner).push(direction);
+        counters
+    }
+
+    /// All of them, in Prometheus' text format. A direction has only its own.
+    pub fn text(&self) -> String {
+        let directions = self.directions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        for (place, (name, kind, about, _)) in Counters::default().all().into_iter().enumerate() {
+            let of_kind = |direction: &&Direction| name.starts_with(&format!("{}_", direction.kind));
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            let name_and_suffix = format!("shmq_bridge_{name}{suffix}");
+            let mut is_first = true;
+            for direction in directions.iter().filter(of_kind) {
+                if std::mem::take(&mut is_first) {
+                    let _ = writeln!(text, "# HELP {name_and_suffix}{about}\n# TYPE {name_and_suffix} {kind}");
+                }
+                let label = if direction.kind == "mirror" { "topic" } else { "queue" };
+                let value = direction.counters.all()[place].3;
+                let _ = writeln!(text, "{name_and_suffix}{{{label}=\"{}\"}} {value}", escaped(&direction.name));
+            }
+        }
+        text
+    }
+
+    /// Shows them at that address, from a thread of its own that ends with the process. Returns the
+    /// address, which has a port of the system's choice if 0 was asked for.
+    ///
+    /// # Errors
+    /// [`Failure::Os`] if the address cannot be had.
+    pub fn serve(&self, address: SocketAddr) -> Result<SocketAddr, Failure> {
+        let os = |what: String, error: Box<dyn std::error::Error + Send + Sync>| Failure::Os {
+            what,
+            source: std::io::Error::other(error),
+        };
+        let server = Server::http(address).map_err(|error| os(format!("show counters at {address}"), error))?;
+        let address = server.server_addr().to_ip().unwrap_or(address);
+        let registry = self.clone();
+        let answer = move || {
+            let plain: Option<Header> = "Content-Type: text/plain; version=0.0.4; charset=utf-8".parse().ok();
+            for request in server.incoming_requests() {
+                let (text, code) = match request.url() {
+                    "/metrics" => (registry.text(), 200),
+                    _ => ("counters are at /metrics\n".to_owned(), 404),
+                };
+                let response = Response::from_string(text).with_status_code(code);
+                // A reader that went away needs no answer.
+                let _ = match plain.clone() {
+                    Some(plain) => request.respond(response.with_header(plain)),
+                    None => request.respond(response),
+                };
+            }
+        };
+        std::thread::Builder::new()
+            .name("metrics".into())
+            .spawn(answer)
+            .map_err(|error| os("start a thread".into(), error.into()))?;
+        tracing::info!("counters: http://{address}/metrics");
+        Ok(address)
+    }
+}
+
+/// A label's value: backslash, quote and newline are escaped.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Registry;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    #[test]
+    fn counters_are_shown_by_queue_and_each_kind_once() {
+        let registry = Registry::default();
+        registry.add("in", "one").in_put.store(3, Relaxed);
+        registry.add("in", "a\"b").in_put.store(4, Relaxed);
+        registry.add("mirror", "ticks").mirror_missed.store(5, Relaxed);
+        let address = registry.serve(([127, 0, 0, 1], 0).into()).unwrap();
+        let ask = |path: &str| {
+            let mut connection = TcpStream::connect(address).unwrap();
+            write!(connection, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        let answer = ask("/metrics");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let lines = [
+            "# HELP shmq_bridge_in_put_total Messages that were put into the queue.",
+            "# TYPE shmq_bridge_in_put_total counter",
+            "shmq_bridge_in_put_total{queue=\"one\"} 3",
+            "shmq_bridge_in_put_total{queue=\"a\\\"b\"} 4",
+            "# TYPE shmq_bridge_in_unacked gauge",
+            "shmq_bridge_mirror_missed_total{topic=\"ticks\"} 5",
+        ];
+        lines.iter().for_each(|line| assert_eq!(answer.matches(line).count(), 1, "{line}: {answer}"));
+        assert!(!answer.contains("out_landed"), "{answer}");
+        assert!(ask("/").starts_with("HTTP/1.1 404"));
+    }
 }

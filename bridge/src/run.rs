@@ -1,14 +1,13 @@
 //! The command: settings, logs, signals, and one thread for each direction.
 
 use crate::failure::Failure;
-use crate::metrics::Counters;
+use crate::metrics::Registry;
 use crate::settings::{Arguments, Settings};
 use crate::stop::Stop;
 use crate::{inward, mirror, out};
 use clap::Parser;
 use std::ffi::OsString;
 use std::io;
-use std::sync::Arc;
 use std::thread;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,25 +42,32 @@ fn start_logs(are_plain: bool) {
 
 /// Runs all directions until a signal ends them, or one fails: then the others end too.
 fn carry(settings: &Settings) -> Result<(), Failure> {
-    let (stop, counters) = (Stop::new(), Arc::new(Counters::default()));
+    let (stop, registry) = (Stop::new(), Registry::default());
     let signals = runtime(1)?;
     signals.spawn(stop_on_signals(stop.clone())?);
-    let (counters, stop) = (&counters, &stop);
+    if let Some(address) = settings.metrics {
+        registry.serve(address)?;
+    }
+    let stop = &stop;
     let results: Vec<Result<(), Failure>> = thread::scope(|scope| {
         let mut threads = Vec::new();
         for direction in &settings.out {
-            let named = format!("out {}", direction.queue);
-            threads.push(start(scope, named, stop, async || out::run(direction, &settings.server, counters, stop.clone()).await));
+            let (named, counters) = (format!("out {}", direction.queue), registry.add("out", &direction.queue));
+            threads.push(start(scope, named, stop, async move || {
+                out::run(direction, &settings.server, &counters, stop.clone()).await
+            }));
         }
         for direction in &settings.inward {
-            let named = format!("in {}", direction.queue);
-            threads
-                .push(start(scope, named, stop, async || inward::run(direction, &settings.server, counters, stop.clone()).await));
+            let (named, counters) = (format!("in {}", direction.queue), registry.add("in", &direction.queue));
+            threads.push(start(scope, named, stop, async move || {
+                inward::run(direction, &settings.server, &counters, stop.clone()).await
+            }));
         }
         for direction in &settings.mirror {
-            let named = format!("mirror {}", direction.topic);
-            threads
-                .push(start(scope, named, stop, async || mirror::run(direction, &settings.server, counters, stop.clone()).await));
+            let (named, counters) = (format!("mirror {}", direction.topic), registry.add("mirror", &direction.topic));
+            threads.push(start(scope, named, stop, async move || {
+                mirror::run(direction, &settings.server, &counters, stop.clone()).await
+            }));
         }
         threads.into_iter().map(|thread| thread?.join().expect("a direction does not panic")).collect()
     });

@@ -31,13 +31,33 @@ const RETRY: Duration = Duration::from_millis(200);
 /// `timeout`: of each request to JetStream.
 ///
 /// # Errors
-/// [`Failure::Unreachable`] after [`ServerSettings::connect_timeout`]; [`Failure::Credentials`] and
-/// [`Failure::NoJetStream`] at once.
+/// As [`connect_plain`]; [`Failure::NoJetStream`] at once.
 pub async fn connect(settings: &ServerSettings, name: &str, timeout: Duration) -> Result<Server, Failure> {
     let deadline = Instant::now() + settings.connect_timeout().get();
     let address = settings.addresses().join(", ");
+    let (client, connections) = connect_plain(settings, name).await?;
+    let builder = ContextBuilder::new();
+    let jetstream = match &settings.domain {
+        Some(domain) => builder.domain(domain).timeout(timeout).build(client.clone()),
+        None => builder.timeout(timeout).build(client.clone()),
+    };
+    find_jetstream(&client, &jetstream, &address, deadline).await?;
+    let info = client.server_info();
+    tracing::info!(server = %address, version = %info.version, max_payload = info.max_payload, "connected");
+    Ok(Server { client, jetstream, connections, address })
+}
+
+/// Connects, to whatever server. Returns the connection, which comes back by itself, and how often
+/// it was connected.
+///
+/// # Errors
+/// [`Failure::Unreachable`] after [`ServerSettings::connect_timeout`]; [`Failure::Credentials`] at
+/// once.
+pub async fn connect_plain(settings: &ServerSettings, name: &str) -> Result<(Client, watch::Receiver<u64>), Failure> {
+    let deadline = Instant::now() + settings.connect_timeout().get();
+    let address = settings.addresses().join(", ");
     let (connected, connections) = watch::channel(0);
-    let client = loop {
+    loop {
         let options = options(settings, name).await?;
         let connected = connected.clone();
         let options = options.event_callback(move |event| {
@@ -45,7 +65,7 @@ pub async fn connect(settings: &ServerSettings, name: &str, timeout: Duration) -
             async move { note(&event, &connected) }
         });
         match options.connect(settings.addresses()).await {
-            Ok(client) => break client,
+            Ok(client) => return Ok((client, connections)),
             Err(error) => {
                 let why = error.to_string();
                 match error.kind() {
@@ -58,16 +78,7 @@ pub async fn connect(settings: &ServerSettings, name: &str, timeout: Duration) -
                 }
             }
         }
-    };
-    let builder = ContextBuilder::new();
-    let jetstream = match &settings.domain {
-        Some(domain) => builder.domain(domain).timeout(timeout).build(client.clone()),
-        None => builder.timeout(timeout).build(client.clone()),
-    };
-    find_jetstream(&client, &jetstream, &address, deadline).await?;
-    let info = client.server_info();
-    tracing::info!(server = %address, version = %info.version, max_payload = info.max_payload, "connected");
-    Ok(Server { client, jetstream, connections, address })
+    }
 }
 
 fn note(event: &Event, connected: &watch::Sender<u64>) {

@@ -14,7 +14,7 @@ mod request;
 mod requirements;
 mod stream;
 
-pub use connect::{Server, connect};
+pub use connect::{Server, connect, connect_plain};
 pub use mark::Mark;
 pub use request::{NotAnswered, Refused};
 pub use requirements::{Needs, differences};

@@ -7,9 +7,13 @@ use serde::Deserialize;
 #[derive(Args, Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MirrorSettings {
-    /// The topic.
+    /// The topic. It exists.
     pub topic: String,
     /// The subject.
     #[arg(long)]
     pub subject: String,
+    /// From the subject to the topic; without it, from the topic to the subject.
+    #[arg(long)]
+    #[serde(default)]
+    pub back: bool,
 }

@@ -51,7 +51,7 @@ pub fn queues_that_cannot_be_bridged_are_refused() {
 
 pub fn streams_that_would_lose_something_are_refused() {
     let stage = Stage::new();
-    let mut replace = |config: Config| {
+    let replace = |config: Config| {
         stage.admin.delete(STREAM);
         stage.admin.make(config);
     };

@@ -27,6 +27,7 @@ pub fn take_role() {
     match role.as_str() {
         "produce" => produce(),
         "work" => work(),
+        "make" => drop(queue(&argument("QUEUE"))),
         other => panic!("there is no role {other}"),
     }
     std::process::exit(0)
