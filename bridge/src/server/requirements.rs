@@ -57,10 +57,9 @@ pub fn differences(config: &Config, needs: &Needs<'_>) -> Vec<String> {
         }
         _ => {}
     }
-    if let Some(subject) = needs.subject {
-        if !config.subjects.iter().any(|pattern| matches(pattern, subject)) {
-            found.push(format!("its subjects are {}, and the bridge publishes to {subject}", config.subjects.join(", ")));
-        }
+    let is_taken = |subject: &&str| config.subjects.iter().any(|pattern| matches(pattern, subject));
+    if let Some(subject) = needs.subject.filter(|subject| !is_taken(subject)) {
+        found.push(format!("its subjects are {}, and the bridge publishes to {subject}", config.subjects.join(", ")));
     }
     if config.max_message_size > 0 && (config.max_message_size as usize) < needs.message_bytes {
         let (most, needed) = (config.max_message_size, needs.message_bytes);

@@ -3,7 +3,6 @@
 use super::request::{NotAnswered, ask};
 use super::{Mark, Server};
 use crate::headers;
-use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Config;
 use serde_json::{Map, Value, json};
 use shmq::MessageId;
@@ -138,22 +137,17 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// As `headers::id_of`, for tests of both forms.
-#[cfg(test)]
-fn headers_with(id: MessageId) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    map.insert(headers::ID, id.to_string());
-    map
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_nats::HeaderMap;
 
     #[test]
     fn ids_are_read_back_from_the_servers_form() {
         let id = MessageId::from_bytes(std::array::from_fn(|nth| nth as u8 * 17));
-        assert_eq!(headers::id_of(&headers_with(id)), Some(id));
+        let mut map = HeaderMap::new();
+        map.insert(headers::ID, id.to_string());
+        assert_eq!(headers::id_of(&map), Some(id));
         // printf 'NATS/1.0\r\nNats-Expected-Last-Sequence: 4\r\nShmq-Id: 0011…ff\r\n\r\n' | base64
         let base64 = "TkFUUy8xLjANCk5hdHMtRXhwZWN0ZWQtTGFzdC1TZXF1ZW5jZTogNA0KU2htcS1JZDogMDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmYNCg0K";
         assert_eq!(id_in(base64), Some(id));

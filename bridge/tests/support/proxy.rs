@@ -4,6 +4,9 @@
 //! ```text
 //!   Open --hold--> Held (bytes are kept, and land after `heal`) --heal--> Open
 //!   Open, Held --cut--> Cut (connections are closed, new ones too) --heal--> Open
+//!   Open --hold_back--> HeldBack (bytes to the server pass, those from it are kept) --heal--> Open
+//!   strand: clients see their connections close; what they had sent lands after `heal`, while new
+//!   connections pass
 //! ```
 
 use std::io::{Read, Write};
@@ -17,6 +20,7 @@ use std::time::Duration;
 const OPEN: usize = 0;
 const HELD: usize = 1;
 const CUT: usize = 2;
+const HELD_BACK: usize = 3;
 
 struct Shared {
     target: (String, u16),
@@ -24,6 +28,8 @@ struct Shared {
     delay_us: AtomicU64,
     ends: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
+    /// Of the connections that are there: its client's end, and what strands it.
+    clients: Mutex<Vec<(TcpStream, Arc<AtomicBool>)>>,
     relays: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -44,6 +50,7 @@ impl Proxy {
             delay_us: AtomicU64::new(0),
             ends: AtomicBool::new(false),
             connections: Mutex::default(),
+            clients: Mutex::default(),
             relays: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
@@ -73,6 +80,21 @@ impl Proxy {
 
     pub fn heal(&self) {
         self.shared.state.store(OPEN, SeqCst);
+        self.shared.clients.lock().unwrap().iter().for_each(|(_, is_stranded)| is_stranded.store(false, SeqCst));
+    }
+
+    /// What the server sends is kept, and arrives after `heal`.
+    pub fn hold_back(&self) {
+        self.shared.state.store(HELD_BACK, SeqCst);
+    }
+
+    /// Clients see their connections close. What they have sent and the server has not received
+    /// lands after `heal`.
+    pub fn strand(&self) {
+        for (client, is_stranded) in &*self.shared.clients.lock().unwrap() {
+            is_stranded.store(true, SeqCst);
+            let _ = client.shutdown(Shutdown::Write);
+        }
     }
 }
 
@@ -107,16 +129,26 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let _ = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
         let copies = [client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone()];
         let [Ok(from_client), Ok(from_server), Ok(to_client), Ok(to_server)] = copies else { continue };
+        let is_stranded = Arc::new(AtomicBool::new(false));
+        if let Ok(client) = client.try_clone() {
+            shared.clients.lock().unwrap().push((client, Arc::clone(&is_stranded)));
+        }
         shared.connections.lock().unwrap().extend([client, server]);
-        let relays = [(from_client, to_server), (from_server, to_client)].map(|(from, to)| {
-            let shared = Arc::clone(shared);
-            std::thread::spawn(move || relay(from, to, &shared))
+        let relays = [(from_client, to_server, HELD), (from_server, to_client, HELD_BACK)].map(|(from, to, held)| {
+            let (shared, is_stranded) = (Arc::clone(shared), Arc::clone(&is_stranded));
+            std::thread::spawn(move || {
+                let is_held = || {
+                    let state = shared.state.load(SeqCst);
+                    state == HELD || state == held || is_stranded.load(SeqCst)
+                };
+                relay(from, to, &shared, is_held)
+            })
         });
         shared.relays.lock().unwrap().extend(relays);
     }
 }
 
-fn relay(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
+fn relay(mut from: TcpStream, mut to: TcpStream, shared: &Shared, is_held: impl Fn() -> bool) {
     let mut bytes = vec![0; 64 << 10];
     loop {
         let Ok(count) = from.read(&mut bytes) else { break };
@@ -124,7 +156,7 @@ fn relay(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
             break;
         }
         std::thread::sleep(Duration::from_micros(shared.delay_us.load(SeqCst)));
-        while shared.state.load(SeqCst) == HELD && !shared.ends.load(SeqCst) {
+        while is_held() && !shared.ends.load(SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
         if to.write_all(&bytes[..count]).is_err() {
