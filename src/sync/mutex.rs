@@ -339,7 +339,15 @@ impl<'m, T: ?Sized> MutexGuard<'m, T> {
         words(&self.primitive).needs_repair.store(0, Relaxed);
     }
 
-    pub(super) fn is_inherited(&self) -> bool {
+    /// Was it made by the parent process, before a fork? Then it is the parent's: this process may not
+    /// read, write or end it, and dropping it does nothing.
+    ///
+    /// ```
+    /// let mutex = shmq::sync::Mutex::new(1u64)?;
+    /// assert!(!mutex.lock().unwrap().is_inherited());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_inherited(&self) -> bool {
         self.primitive.incarnation() != self.incarnation
     }
 

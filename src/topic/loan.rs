@@ -124,6 +124,10 @@ impl<'t> TopicLoan<'t, [u8]> {
 }
 
 impl<'t, T: ?Sized + Plain> TopicLoan<'t, T> {
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.loan.is_inherited()
+    }
+
     pub(crate) fn raw(&self) -> &RawQueue {
         &self.counted.raw
     }

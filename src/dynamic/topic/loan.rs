@@ -78,6 +78,19 @@ impl<'t> DynTopicLoan<'t> {
             _ => self.loan.commit_len(len),
         }
     }
+
+    /// Was it made by the parent process, before a fork? Then it is the parent's: this process may not
+    /// read, write or end it, and dropping it does nothing.
+    ///
+    /// ```
+    /// let topic = shmq::DynTopic::new(shmq::MessageLayout::value(8, 8)?, 4)?;
+    /// assert!(!topic.loan()?.is_inherited());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn is_inherited(&self) -> bool {
+        self.loan.is_inherited()
+    }
 }
 
 impl Deref for DynTopicLoan<'_> {

@@ -170,6 +170,18 @@ impl DynSubscriber {
         DynSubscriber { bytes: self.bytes.with_stop(stop), layout: self.layout }
     }
 
+    /// Was it made by the parent process, before a fork? Then it is the parent's, and its verbs return
+    /// [`GetError::Inherited`].
+    ///
+    /// ```
+    /// let topic = shmq::DynTopic::new(shmq::MessageLayout::of::<u64>(), 8)?;
+    /// assert!(!topic.subscribe()?.is_inherited());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_inherited(&self) -> bool {
+        self.raw().is_inherited()
+    }
+
     /// Which subscriber of the topic it is.
     ///
     /// ```

@@ -86,8 +86,17 @@ impl<'q, T: ?Sized + Plain> AckLease<'q, T> {
         AckLease { leased }
     }
 
+    /// Was it made by the parent process, before a fork? Then it is the parent's: this process may not
+    /// read, write or end it, and dropping it does nothing.
+    ///
+    /// ```
+    /// let queue = shmq::Queue::<u64>::new(4)?;
+    /// queue.put(&1)?;
+    /// assert!(!queue.lease_ack()?.is_inherited());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
-    pub(crate) fn is_inherited(&self) -> bool {
+    pub fn is_inherited(&self) -> bool {
         self.leased.is_inherited()
     }
 

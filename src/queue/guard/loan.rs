@@ -99,7 +99,7 @@ impl<'q, T: ?Sized + Plain> Loan<'q, T> {
     }
 
     #[inline]
-    fn is_inherited(&self) -> bool {
+    pub(crate) fn is_inherited(&self) -> bool {
         self.raw().incarnation() != self.incarnation
     }
 

@@ -83,6 +83,18 @@ impl<'s> Permit<'s> {
         Permit { incarnation: primitive.incarnation(), primitive, me, is_over: false }
     }
 
+    /// Was it made by the parent process, before a fork? Then it is the parent's: this process may not
+    /// read, write or end it, and dropping it does nothing.
+    ///
+    /// ```
+    /// let semaphore = shmq::sync::Semaphore::new(1)?;
+    /// assert!(!semaphore.permit()?.is_inherited());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_inherited(&self) -> bool {
+        self.primitive.incarnation() != self.incarnation
+    }
+
     /// Keeps the permit for good, as if it had been taken by [`Semaphore::acquire`].
     ///
     /// # Errors
@@ -95,7 +107,7 @@ impl<'s> Permit<'s> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn forget(mut self) -> Result<(), SyncError> {
-        if self.primitive.incarnation() != self.incarnation {
+        if self.is_inherited() {
             return Err(SyncError::Inherited);
         }
         if self.primitive.is_poisoned() {
@@ -112,7 +124,7 @@ impl<'s> Permit<'s> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let is_ours = !self.is_over && self.primitive.incarnation() == self.incarnation;
+        let is_ours = !self.is_over && !self.is_inherited();
         if is_ours && holders(&self.primitive).give_back_one(self.me) {
             notify_takers(&self.primitive, 1);
         }

@@ -1,0 +1,4 @@
+//! Endpoints of queues. Those of topics are in `topic/`.
+
+mod consumer;
+mod producer;
