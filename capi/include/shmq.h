@@ -449,6 +449,11 @@ typedef uint32_t shmq_fate;
 typedef struct shmq_consumer shmq_consumer;
 
 /**
+ * A flag that many wait for. Any thread may use it.
+ */
+typedef struct shmq_event shmq_event;
+
+/**
  * A message of a queue that is being read in place. It is delivered again if this process dies
  * before `shmq_lease_release`.
  *
@@ -466,9 +471,24 @@ typedef struct shmq_lease shmq_lease;
 typedef struct shmq_loan shmq_loan;
 
 /**
+ * A lock between processes, and the data that it guards. Any thread may use it.
+ */
+typedef struct shmq_mutex shmq_mutex;
+
+/**
+ * A permit that comes back if this process dies. In a forked child it is the parent's.
+ */
+typedef struct shmq_permit shmq_permit;
+
+/**
  * The put side of a queue, for one owner: the fastest way to put. One thread at a time.
  */
 typedef struct shmq_producer shmq_producer;
+
+/**
+ * The put side of a topic, for one owner: the fastest way to publish. One thread at a time.
+ */
+typedef struct shmq_publisher shmq_publisher;
 
 /**
  * A queue that this process has open. Any thread may use it.
@@ -481,9 +501,26 @@ typedef struct shmq_queue shmq_queue;
 typedef struct shmq_readiness shmq_readiness;
 
 /**
+ * A number of permits. Any thread may use it.
+ */
+typedef struct shmq_semaphore shmq_semaphore;
+
+/**
  * Ends waits from another thread, or from a signal handler. Given to `options.stop`.
  */
 typedef struct shmq_stop shmq_stop;
+
+/**
+ * A subscriber of a topic. One thread at a time.
+ *
+ * In a forked child it is the parent's, as its sample is.
+ */
+typedef struct shmq_subscriber shmq_subscriber;
+
+/**
+ * A topic that this process has open. Any thread may use it.
+ */
+typedef struct shmq_topic shmq_topic;
 
 /**
  * Names one message, over all its deliveries.
@@ -720,6 +757,140 @@ typedef struct shmq_queue_counters {
      */
     uint64_t high_water;
 } shmq_queue_counters;
+
+/**
+ * How a primitive is made and opened. All zero but `size`: the defaults.
+ */
+typedef struct shmq_primitive_options {
+    /**
+     * `sizeof(shmq_primitive_options)`. As of `shmq_queue_options`.
+     */
+    size_t size;
+    /**
+     * Bits of `shmq_flag`.
+     */
+    uint32_t flags;
+    /**
+     * Unix permissions of the segment, such as 0660; 0: 0600.
+     */
+    uint32_t mode;
+    /**
+     * For `SHMQ_ALLOW_OWNER`.
+     */
+    uint32_t owner_uid;
+    /**
+     * Processes that may be attached at the same time; 0: 250.
+     */
+    uint32_t max_participants;
+    /**
+     * Another directory than `/dev/shm`.
+     */
+    const char *directory;
+    /**
+     * Ends the waits of this handle.
+     */
+    struct shmq_stop *stop;
+    /**
+     * Mutexes: bytes of the data that it guards; 0: what `structure` describes, or none.
+     */
+    size_t data_size;
+    /**
+     * Mutexes: as `message_align` of queues.
+     */
+    size_t data_align;
+    /**
+     * Mutexes: the fields of the data. As of `shmq_queue_options`.
+     */
+    const char *structure;
+    /**
+     * Mutexes: the name of the type of the data.
+     */
+    const char *type_name;
+} shmq_primitive_options;
+
+/**
+ * Counters of a topic since it was created.
+ */
+typedef struct shmq_topic_counters {
+    /**
+     * `sizeof(shmq_topic_counters)`, by the caller. As many bytes are filled in.
+     */
+    size_t size;
+    /**
+     * Messages that were published.
+     */
+    uint64_t published;
+    /**
+     * Their bytes.
+     */
+    uint64_t bytes_published;
+    /**
+     * Loans that were not committed.
+     */
+    uint64_t aborted;
+    /**
+     * Subscribers that were evicted.
+     */
+    uint64_t evictions;
+    /**
+     * Repairs after a death.
+     */
+    uint64_t recoveries;
+    /**
+     * Publishers that slept.
+     */
+    uint64_t blocked_publishes;
+    /**
+     * How long, all together.
+     */
+    uint64_t blocked_publish_ns;
+    /**
+     * Subscribers that slept.
+     */
+    uint64_t blocked_reads;
+    /**
+     * How long, all together.
+     */
+    uint64_t blocked_read_ns;
+    /**
+     * Publishers that found no room and did not wait.
+     */
+    uint64_t refused_publishes;
+    /**
+     * Publishers whose time was up.
+     */
+    uint64_t publish_timeouts;
+    /**
+     * Subscribers whose time was up.
+     */
+    uint64_t read_timeouts;
+    /**
+     * System calls to wake sleepers.
+     */
+    uint64_t wakes;
+} shmq_topic_counters;
+
+/**
+ * How a topic is subscribed to. All zero but `size`: as a gating subscriber, from now on.
+ */
+typedef struct shmq_subscribe_options {
+    /**
+     * `sizeof(shmq_subscribe_options)`. As of `shmq_queue_options`.
+     */
+    size_t size;
+    /**
+     * 1: publishers never wait for it, and it knows what it missed.
+     */
+    uint32_t is_lossy;
+    /**
+     * A `shmq_start`.
+     */
+    uint32_t start;
+    /**
+     * For `SHMQ_START_BACK`: as many of the last messages.
+     */
+    uint64_t back;
+} shmq_subscribe_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1620,6 +1791,885 @@ shmq_error shmq_stop_is_set(struct shmq_stop *stop, bool *is_set);
  * - Dead peer: no effect.
  */
 shmq_error shmq_stop_free(struct shmq_stop *stop);
+
+/**
+ * Creates an event that is not set. With a null `name` it is anonymous: for children that inherit the
+ * handle. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_event_create(const char *name, const struct shmq_primitive_options *options, struct shmq_event **event);
+
+/**
+ * Opens the event that another process created. `options` may be null. With `SHMQ_TRY` it has to be
+ * there (`SHMQ_ERROR_NOT_FOUND`); otherwise it is waited for.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_event_open(const char *name,
+                           const struct shmq_primitive_options *options,
+                           uint64_t until,
+                           struct shmq_event **event);
+
+/**
+ * Opens the event of that name, or creates it. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_event_open_or_create(const char *name, const struct shmq_primitive_options *options, struct shmq_event **event);
+
+/**
+ * Removes a name. Processes that have the event open go on with it. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_unlink(const char *name, const struct shmq_primitive_options *options);
+
+/**
+ * The name by which other processes open it; valid as long as the handle.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_name(struct shmq_event *event, const char **name);
+
+/**
+ * Gives a handle up. The last one of the last process ends the event, unless it persists.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any; no other thread may be in a call with the handle.
+ * - After fork: a child gives up its copy; the parent's handle stays.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_free(struct shmq_event *event);
+
+/**
+ * Sets it, and wakes all that wait.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: yes.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_set(struct shmq_event *event);
+
+/**
+ * Clears it.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: yes.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_clear(struct shmq_event *event);
+
+/**
+ * Is it set?
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: yes.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_is_set(struct shmq_event *event, bool *is_set);
+
+/**
+ * Waits until it is set, or was set meanwhile. With `SHMQ_TRY`: `SHMQ_ERROR_WOULD_BLOCK` if it is not.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: with `SHMQ_TRY`.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_event_wait(struct shmq_event *event, uint64_t until);
+
+/**
+ * Creates a mutex, which guards `data_size` bytes of the options, `initial` at first (null: zeros).
+ * With a null `name` it is anonymous: for children that inherit the handle. `options` may be null:
+ * without data. Rust has it as `sync::Mutex<T>`.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_mutex_create(const char *name,
+                             const void *initial,
+                             const struct shmq_primitive_options *options,
+                             struct shmq_mutex **mutex);
+
+/**
+ * Opens the mutex that another process created. `options` may be null. With `SHMQ_TRY` it has to be
+ * there (`SHMQ_ERROR_NOT_FOUND`); otherwise it is waited for.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_mutex_open(const char *name,
+                           const struct shmq_primitive_options *options,
+                           uint64_t until,
+                           struct shmq_mutex **mutex);
+
+/**
+ * Opens the mutex of that name, or creates it. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_mutex_open_or_create(const char *name,
+                                     const void *initial,
+                                     const struct shmq_primitive_options *options,
+                                     struct shmq_mutex **mutex);
+
+/**
+ * Removes a name. Processes that have the mutex open go on with it. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_mutex_unlink(const char *name, const struct shmq_primitive_options *options);
+
+/**
+ * The name by which other processes open it; valid as long as the handle.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_mutex_name(struct shmq_mutex *mutex, const char **name);
+
+/**
+ * Gives a handle up. The last one of the last process ends the mutex, unless it persists.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any; no other thread may be in a call with the handle.
+ * - After fork: a child gives up its copy; the parent's handle stays.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_mutex_free(struct shmq_mutex *mutex);
+
+/**
+ * Locks; waits until it is free. `data`, if not null, is where the data are, until
+ * `shmq_mutex_unlock`. With `SHMQ_TRY`: `SHMQ_ERROR_WOULD_BLOCK` if another thread, or process, has
+ * it. It is not reentrant.
+ *
+ * After `SHMQ_ERROR_OWNER_DIED` it **is** locked, and `data` is set: the last holder died with it.
+ * Check the data, call `shmq_mutex_mark_repaired`, and unlock; otherwise the next one gets it too.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: with `SHMQ_TRY`; `SHMQ_ERROR_WOULD_BLOCK` if it interrupts a holder.
+ * - Dead peer: a lock of a dead holder is taken over, with `SHMQ_ERROR_OWNER_DIED`.
+ */
+shmq_error shmq_mutex_lock(struct shmq_mutex *mutex, uint64_t until, void **data);
+
+/**
+ * Says that the data are right again, after `SHMQ_ERROR_OWNER_DIED`. The lock stays held.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time; it need not be the one that made it.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child, which may not use the memory either; it stays
+ *   the parent's.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_mutex_mark_repaired(struct shmq_mutex *mutex);
+
+/**
+ * Unlocks. `SHMQ_ERROR_NOT_LOCKED` if this process has not locked it through this handle.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time; it need not be the one that made it.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child, which may not use the memory either; it stays
+ *   the parent's.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_mutex_unlock(struct shmq_mutex *mutex);
+
+/**
+ * Takes a permit as a guard; waits until there is one. With `SHMQ_TRY`: `SHMQ_ERROR_WOULD_BLOCK` if
+ * there is none. If this process dies, the permit is there again.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: its permits (`shmq_semaphore_permit`) come back.
+ */
+shmq_error shmq_semaphore_permit(struct shmq_semaphore *semaphore, uint64_t until, struct shmq_permit **permit);
+
+/**
+ * Gives the permit back, and wakes one that waits. The handle has ended.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time; it need not be the one that made it.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child, which may not use the memory either; it stays
+ *   the parent's.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_permit_give_back(struct shmq_permit *permit);
+
+/**
+ * Creates a semaphore of so many permits. With a null `name` it is anonymous: for children that
+ * inherit the handle. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_semaphore_create(const char *name,
+                                 uint64_t permits,
+                                 const struct shmq_primitive_options *options,
+                                 struct shmq_semaphore **semaphore);
+
+/**
+ * Opens the semaphore that another process created. `options` may be null. With `SHMQ_TRY` it has to be
+ * there (`SHMQ_ERROR_NOT_FOUND`); otherwise it is waited for.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_semaphore_open(const char *name,
+                               const struct shmq_primitive_options *options,
+                               uint64_t until,
+                               struct shmq_semaphore **semaphore);
+
+/**
+ * Opens the semaphore of that name, or creates it. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_semaphore_open_or_create(const char *name,
+                                         uint64_t permits,
+                                         const struct shmq_primitive_options *options,
+                                         struct shmq_semaphore **semaphore);
+
+/**
+ * Removes a name. Processes that have the semaphore open go on with it. `options` may be null.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_semaphore_unlink(const char *name, const struct shmq_primitive_options *options);
+
+/**
+ * The name by which other processes open it; valid as long as the handle.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_semaphore_name(struct shmq_semaphore *semaphore, const char **name);
+
+/**
+ * Gives a handle up. The last one of the last process ends the semaphore, unless it persists.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any; no other thread may be in a call with the handle.
+ * - After fork: a child gives up its copy; the parent's handle stays.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_semaphore_free(struct shmq_semaphore *semaphore);
+
+/**
+ * Takes a permit, for good; waits until there is one. With `SHMQ_TRY`: `SHMQ_ERROR_WOULD_BLOCK` if
+ * there is none. If this process dies, the permit is gone: see `shmq_semaphore_permit`.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: with `SHMQ_TRY`; `SHMQ_ERROR_BUSY` if it interrupts such a call.
+ * - Dead peer: its permits (`shmq_semaphore_permit`) come back.
+ */
+shmq_error shmq_semaphore_acquire(struct shmq_semaphore *semaphore, uint64_t until);
+
+/**
+ * Adds so many permits, and wakes as many that wait.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: yes.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_semaphore_release(struct shmq_semaphore *semaphore, uint32_t permits);
+
+/**
+ * How many permits there are to take.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: yes.
+ * - Dead peer: its permits (`shmq_semaphore_permit`) come back.
+ */
+shmq_error shmq_semaphore_value(struct shmq_semaphore *semaphore, uint64_t *permits);
+
+/**
+ * Creates a topic, as `shmq_queue_create` a queue. Topics of slices and encoded objects are bounded
+ * by `capacity_bytes`, those of values by `capacity`.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_topic_create(const char *name, const struct shmq_queue_options *options, struct shmq_topic **topic);
+
+/**
+ * Opens a topic that another process created, as `shmq_queue_open` a queue.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_topic_open(const char *name, const struct shmq_queue_options *options, uint64_t until, struct shmq_topic **topic);
+
+/**
+ * Opens the topic of that name, or creates it, as `shmq_queue_open_or_create` a queue.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: what a dead process left of the name is replaced, or opened.
+ */
+shmq_error shmq_topic_open_or_create(const char *name, const struct shmq_queue_options *options, struct shmq_topic **topic);
+
+/**
+ * Removes a name. Processes that have the topic open go on with it. `options` may be null; its
+ * `directory` and its owner count.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_unlink(const char *name, const struct shmq_queue_options *options);
+
+/**
+ * Gives a handle up. Publishers, subscribers and loans that were made of it keep the topic, and may
+ * be used on.
+ *
+ * - Blocks: no; it makes system calls.
+ * - Threads: any; no other thread may be in a call with the handle.
+ * - After fork: a child gives up its copy; the parent's handle stays.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_free(struct shmq_topic *topic);
+
+/**
+ * Ends the stream: publishing fails from now on, subscribers read what is left, and then get
+ * `SHMQ_ERROR_CLOSED`. The handle stays open: see `shmq_topic_free`.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_close(struct shmq_topic *topic);
+
+/**
+ * Was the stream closed, by any process?
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_is_closed(struct shmq_topic *topic, bool *is_closed);
+
+/**
+ * Bound in messages; `SIZE_MAX` of a topic that is bounded in bytes only.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_capacity(struct shmq_topic *topic, size_t *count);
+
+/**
+ * Bytes of the largest message that fits the ring.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_max_length(struct shmq_topic *topic, size_t *length);
+
+/**
+ * The name by which other processes open it; valid as long as the handle.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_name(struct shmq_topic *topic, const char **name);
+
+/**
+ * What messages are, as the segment says. Set `layout->size` first.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: as before.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_layout(struct shmq_topic *topic, struct shmq_layout *layout);
+
+/**
+ * Counters of the topic. Set `counters->size` first.
+ *
+ * - Blocks: no.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_stats(struct shmq_topic *topic, struct shmq_topic_counters *counters);
+
+/**
+ * Waits until the topic has `count` gating subscribers, so that none of them misses the first
+ * message. After `SHMQ_ERROR_TIMEOUT`, `shmq_error_length()` is how many there were.
+ *
+ * - Blocks: as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_topic_wait_subscribers(struct shmq_topic *topic, size_t count, uint64_t until);
+
+/**
+ * Repairs now what dead processes left; the verbs do that by themselves when they meet it. `dead`,
+ * if not null, is how many there were.
+ *
+ * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: what it left is repaired, and the call goes on.
+ */
+shmq_error shmq_topic_recover(struct shmq_topic *topic, uint64_t *dead);
+
+/**
+ * Publishes one message by copy; waits until there is room. Every subscriber sees it. A gating
+ * subscriber that lags a whole ring is waited for.
+ *
+ * - Blocks: until there is room.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_topic_publish(struct shmq_topic *topic, const void *message, size_t length);
+
+/**
+ * Like `shmq_topic_publish`, without waiting: `SHMQ_ERROR_FULL`.
+ *
+ * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_topic_try_publish(struct shmq_topic *topic, const void *message, size_t length);
+
+/**
+ * Like `shmq_topic_publish`, for a while: then `SHMQ_ERROR_TIMEOUT`.
+ *
+ * - Blocks: until there is room, for `timeout_ns` at most; 0 means one try.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_topic_publish_timeout(struct shmq_topic *topic, const void *message, size_t length, uint64_t timeout_ns);
+
+/**
+ * Like `shmq_topic_publish`, until a time of `shmq_now()`: then `SHMQ_ERROR_TIMEOUT`.
+ *
+ * - Blocks: until there is room, or `deadline_ns` has passed; one in the past means one try.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_topic_publish_deadline(struct shmq_topic *topic, const void *message, size_t length, uint64_t deadline_ns);
+
+/**
+ * Publishes `count` values, which lie one after the other; waits until there is room for all. `done`, if
+ * not null, is how many were put: after an error, those before it. An error is returned only if
+ * none was put.
+ *
+ * - Blocks: until there is room, as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_topic_publish_many(struct shmq_topic *topic, const void *messages, size_t count, uint64_t until, size_t *done);
+
+/**
+ * Lends room for a message of `length` bytes, to be written in place at `data`; waits until there is
+ * some. End it by `shmq_loan_commit`, or `shmq_loan_abort`.
+ *
+ * - Blocks: until there is room, as `until` says.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - If this process dies: the message was never there.
+ */
+shmq_error shmq_topic_loan(struct shmq_topic *topic, size_t length, uint64_t until, struct shmq_loan **loan, void **data);
+
+/**
+ * Takes the put side of a topic. Others that publish get `SHMQ_ERROR_HELD` until it is freed.
+ *
+ * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a side that a dead process held is taken over.
+ */
+shmq_error shmq_topic_publisher(struct shmq_topic *topic, struct shmq_publisher **publisher);
+
+/**
+ * Publishes one message by copy; waits until there is room. As `shmq_topic_publish`, without a
+ * lock per message.
+ *
+ * - Blocks: until there is room.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_publisher_publish(struct shmq_publisher *publisher, const void *message, size_t length);
+
+/**
+ * Like `shmq_publisher_publish`, without waiting: `SHMQ_ERROR_FULL`.
+ *
+ * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_publisher_try_publish(struct shmq_publisher *publisher, const void *message, size_t length);
+
+/**
+ * Like `shmq_publisher_publish`, for a while: then `SHMQ_ERROR_TIMEOUT`.
+ *
+ * - Blocks: until there is room, for `timeout_ns` at most; 0 means one try.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_publisher_publish_timeout(struct shmq_publisher *publisher,
+                                          const void *message,
+                                          size_t length,
+                                          uint64_t timeout_ns);
+
+/**
+ * Like `shmq_publisher_publish`, until a time of `shmq_now()`: then `SHMQ_ERROR_TIMEOUT`.
+ *
+ * - Blocks: until there is room, or `deadline_ns` has passed; one in the past means one try.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_publisher_publish_deadline(struct shmq_publisher *publisher,
+                                           const void *message,
+                                           size_t length,
+                                           uint64_t deadline_ns);
+
+/**
+ * Publishes `count` values, which lie one after the other; waits until there is room for all. `done`, if
+ * not null, is how many were put: after an error, those before it. An error is returned only if
+ * none was put.
+ *
+ * - Blocks: until there is room, as `until` says.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_publisher_publish_many(struct shmq_publisher *publisher,
+                                       const void *messages,
+                                       size_t count,
+                                       uint64_t until,
+                                       size_t *done);
+
+/**
+ * Lends room for a message of `length` bytes, to be written in place at `data`; waits until there is
+ * some. End it by `shmq_loan_commit`, or `shmq_loan_abort`.
+ *
+ * - Blocks: until there is room, as `until` says.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - If this process dies: the message was never there.
+ */
+shmq_error shmq_publisher_loan(struct shmq_publisher *publisher,
+                               size_t length,
+                               uint64_t until,
+                               struct shmq_loan **loan,
+                               void **data);
+
+/**
+ * Gives the put side up, and the handle.
+ *
+ * - Blocks: no.
+ * - Threads: any; no other thread may be in a call with the handle.
+ * - After fork: a child gives up its copy; the parent's handle stays.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_publisher_free(struct shmq_publisher *publisher);
+
+/**
+ * Subscribes. `options` may be null: as a gating subscriber, from now on. Publishers wait for a
+ * gating one that lags a whole ring, as long as its process lives; a lossy one is never waited for.
+ *
+ * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
+ * - Threads: any, at the same time.
+ * - After fork: a child of a process with one thread may call it, and attaches by itself.
+ * - Signal handler: no.
+ * - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
+ */
+shmq_error shmq_topic_subscribe(struct shmq_topic *topic,
+                                const struct shmq_subscribe_options *options,
+                                struct shmq_subscriber **subscriber);
+
+/**
+ * Reads the newest message that it has not passed, by copy, at once: `SHMQ_ERROR_EMPTY` if there is
+ * none. What lies before it is missed. A message that is longer than the buffer
+ * (`SHMQ_ERROR_TOO_SMALL`) is passed too.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_latest(struct shmq_subscriber *subscriber, void *message, size_t capacity, size_t *length);
+
+/**
+ * Reads the next message in place: a sample, which stays at `data` until `shmq_subscriber_pass`;
+ * waits until there is one. Until then other calls of this subscriber return
+ * `SHMQ_ERROR_SAMPLE_OPEN`. Gating subscribers only. `length`, if not null, is how long it is.
+ *
+ * - Blocks: until there is a message, as `until` says.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_read(struct shmq_subscriber *subscriber, uint64_t until, const void **data, size_t *length);
+
+/**
+ * Ends the sample: its message is passed. `SHMQ_ERROR_ARGUMENT` if there is none.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_pass(struct shmq_subscriber *subscriber);
+
+/**
+ * Messages that were published and that it has not passed.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_subscriber_lag(struct shmq_subscriber *subscriber, uint64_t *count);
+
+/**
+ * Messages that it passed without reading them.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_subscriber_missed(struct shmq_subscriber *subscriber, uint64_t *count);
+
+/**
+ * Messages that it read.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_subscriber_received(struct shmq_subscriber *subscriber, uint64_t *count);
+
+/**
+ * Do publishers wait for it? No longer once it was evicted.
+ *
+ * - Blocks: no.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_subscriber_is_gating(struct shmq_subscriber *subscriber, bool *is_gating);
+
+/**
+ * Ends the subscriber, and its sample, and gives the handle up.
+ *
+ * - Blocks: no.
+ * - Threads: any; no other thread may be in a call with the handle.
+ * - After fork: a child gives up its copy; the parent's handle stays.
+ * - Signal handler: no.
+ * - Dead peer: no effect.
+ */
+shmq_error shmq_subscriber_free(struct shmq_subscriber *subscriber);
+
+/**
+ * Reads the next message by copy; waits until there is one. `length`, if not null, is how long it
+ * is. A lossy one may get `SHMQ_ERROR_LAGGED`: the call after it goes on.
+ *
+ * - Blocks: until there is a message.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_next(struct shmq_subscriber *subscriber, void *message, size_t capacity, size_t *length);
+
+/**
+ * Like `shmq_subscriber_next`, without waiting: `SHMQ_ERROR_EMPTY`.
+ *
+ * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_try_next(struct shmq_subscriber *subscriber, void *message, size_t capacity, size_t *length);
+
+/**
+ * Like `shmq_subscriber_next`, for a while: then `SHMQ_ERROR_TIMEOUT`.
+ *
+ * - Blocks: until there is a message, for `timeout_ns` at most; 0 means one try.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_next_timeout(struct shmq_subscriber *subscriber,
+                                        void *message,
+                                        size_t capacity,
+                                        size_t *length,
+                                        uint64_t timeout_ns);
+
+/**
+ * Like `shmq_subscriber_next`, until a time of `shmq_now()`: then `SHMQ_ERROR_TIMEOUT`.
+ *
+ * - Blocks: until there is a message, or `deadline_ns` has passed; one in the past means one try.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_next_deadline(struct shmq_subscriber *subscriber,
+                                         void *message,
+                                         size_t capacity,
+                                         size_t *length,
+                                         uint64_t deadline_ns);
+
+/**
+ * Reads as many values as there are, `count` at most, one after the other; waits until there is one.
+ * `done`, if not null, is how many.
+ *
+ * - Blocks: until there is a message, as `until` says.
+ * - Threads: any, one at a time.
+ * - After fork: `SHMQ_ERROR_INHERITED` in the child; the parent goes on.
+ * - Signal handler: no.
+ * - Dead peer: a message whose publisher died before its commit was never there.
+ */
+shmq_error shmq_subscriber_next_many(struct shmq_subscriber *subscriber,
+                                     void *messages,
+                                     size_t count,
+                                     uint64_t until,
+                                     size_t *done);
 
 /**
  * Nanoseconds of CLOCK_MONOTONIC: the clock of all deadlines.

@@ -36,4 +36,6 @@ mod queue;
 mod readiness;
 mod slots;
 mod stop;
+mod sync;
+mod topic;
 mod until;

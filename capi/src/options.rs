@@ -295,11 +295,12 @@ impl shmq_queue_options {
     }
 
     fn strategy(&self) -> Result<WaitStrategy, Failed> {
+        use shmq_wait_strategy::*;
         match self.wait_strategy {
-            0 => Ok(WaitStrategy::Adaptive),
-            1 => Ok(WaitStrategy::Spin),
-            2 => Ok(WaitStrategy::Block),
-            3 => Ok(WaitStrategy::Custom { spins: self.spins, yields: self.yields }),
+            asked if asked == SHMQ_WAIT_ADAPTIVE as u32 => Ok(WaitStrategy::Adaptive),
+            asked if asked == SHMQ_WAIT_SPIN as u32 => Ok(WaitStrategy::Spin),
+            asked if asked == SHMQ_WAIT_BLOCK as u32 => Ok(WaitStrategy::Block),
+            asked if asked == SHMQ_WAIT_CUSTOM as u32 => Ok(WaitStrategy::Custom { spins: self.spins, yields: self.yields }),
             unknown => Err(refused(format!("wait_strategy {unknown} is none of shmq_wait_strategy"))),
         }
     }

@@ -50,7 +50,12 @@ pub unsafe extern "C" fn shmq_topic_try_publish(topic: *mut shmq_topic, message:
 /// - Signal handler: no.
 /// - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_topic_publish_timeout(topic: *mut shmq_topic, message: *const c_void, length: usize, timeout_ns: u64) -> shmq_error {
+pub unsafe extern "C" fn shmq_topic_publish_timeout(
+    topic: *mut shmq_topic,
+    message: *const c_void,
+    length: usize,
+    timeout_ns: u64,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `length` bytes.
         let (topic, message) = unsafe { (slots::borrow::<TopicHandle>(topic)?, bytes(message, length)?) };
@@ -66,7 +71,12 @@ pub unsafe extern "C" fn shmq_topic_publish_timeout(topic: *mut shmq_topic, mess
 /// - Signal handler: no.
 /// - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_topic_publish_deadline(topic: *mut shmq_topic, message: *const c_void, length: usize, deadline_ns: u64) -> shmq_error {
+pub unsafe extern "C" fn shmq_topic_publish_deadline(
+    topic: *mut shmq_topic,
+    message: *const c_void,
+    length: usize,
+    deadline_ns: u64,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `length` bytes.
         let (topic, message) = unsafe { (slots::borrow::<TopicHandle>(topic)?, bytes(message, length)?) };

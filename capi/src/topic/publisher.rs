@@ -44,7 +44,11 @@ pub unsafe extern "C" fn shmq_topic_publisher(topic: *mut shmq_topic, publisher:
 /// - Signal handler: no.
 /// - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_publisher_publish(publisher: *mut shmq_publisher, message: *const c_void, length: usize) -> shmq_error {
+pub unsafe extern "C" fn shmq_publisher_publish(
+    publisher: *mut shmq_publisher,
+    message: *const c_void,
+    length: usize,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `length` bytes.
         let (publisher, message) = unsafe { (slots::borrow::<DynPublisher>(publisher)?, bytes(message, length)?) };
@@ -60,7 +64,11 @@ pub unsafe extern "C" fn shmq_publisher_publish(publisher: *mut shmq_publisher, 
 /// - Signal handler: no.
 /// - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_publisher_try_publish(publisher: *mut shmq_publisher, message: *const c_void, length: usize) -> shmq_error {
+pub unsafe extern "C" fn shmq_publisher_try_publish(
+    publisher: *mut shmq_publisher,
+    message: *const c_void,
+    length: usize,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `length` bytes.
         let (publisher, message) = unsafe { (slots::borrow::<DynPublisher>(publisher)?, bytes(message, length)?) };
@@ -76,7 +84,12 @@ pub unsafe extern "C" fn shmq_publisher_try_publish(publisher: *mut shmq_publish
 /// - Signal handler: no.
 /// - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_publisher_publish_timeout(publisher: *mut shmq_publisher, message: *const c_void, length: usize, timeout_ns: u64) -> shmq_error {
+pub unsafe extern "C" fn shmq_publisher_publish_timeout(
+    publisher: *mut shmq_publisher,
+    message: *const c_void,
+    length: usize,
+    timeout_ns: u64,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `length` bytes.
         let (publisher, message) = unsafe { (slots::borrow::<DynPublisher>(publisher)?, bytes(message, length)?) };
@@ -92,7 +105,12 @@ pub unsafe extern "C" fn shmq_publisher_publish_timeout(publisher: *mut shmq_pub
 /// - Signal handler: no.
 /// - Dead peer: a dead subscriber is not waited for, and a loan of a dead process is skipped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_publisher_publish_deadline(publisher: *mut shmq_publisher, message: *const c_void, length: usize, deadline_ns: u64) -> shmq_error {
+pub unsafe extern "C" fn shmq_publisher_publish_deadline(
+    publisher: *mut shmq_publisher,
+    message: *const c_void,
+    length: usize,
+    deadline_ns: u64,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `length` bytes.
         let (publisher, message) = unsafe { (slots::borrow::<DynPublisher>(publisher)?, bytes(message, length)?) };

@@ -17,7 +17,12 @@ use std::ffi::c_void;
 /// - Signal handler: no.
 /// - Dead peer: a message whose publisher died before its commit was never there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_subscriber_next(subscriber: *mut shmq_subscriber, message: *mut c_void, capacity: usize, length: *mut usize) -> shmq_error {
+pub unsafe extern "C" fn shmq_subscriber_next(
+    subscriber: *mut shmq_subscriber,
+    message: *mut c_void,
+    capacity: usize,
+    length: *mut usize,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `capacity` bytes.
         let (subscriber, message) = unsafe { (slots::borrow::<SubscriberHandle>(subscriber)?, buffer(message, capacity)?) };
@@ -36,7 +41,12 @@ pub unsafe extern "C" fn shmq_subscriber_next(subscriber: *mut shmq_subscriber, 
 /// - Signal handler: no.
 /// - Dead peer: a message whose publisher died before its commit was never there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_subscriber_try_next(subscriber: *mut shmq_subscriber, message: *mut c_void, capacity: usize, length: *mut usize) -> shmq_error {
+pub unsafe extern "C" fn shmq_subscriber_try_next(
+    subscriber: *mut shmq_subscriber,
+    message: *mut c_void,
+    capacity: usize,
+    length: *mut usize,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `capacity` bytes.
         let (subscriber, message) = unsafe { (slots::borrow::<SubscriberHandle>(subscriber)?, buffer(message, capacity)?) };
@@ -55,7 +65,13 @@ pub unsafe extern "C" fn shmq_subscriber_try_next(subscriber: *mut shmq_subscrib
 /// - Signal handler: no.
 /// - Dead peer: a message whose publisher died before its commit was never there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_subscriber_next_timeout(subscriber: *mut shmq_subscriber, message: *mut c_void, capacity: usize, length: *mut usize, timeout_ns: u64) -> shmq_error {
+pub unsafe extern "C" fn shmq_subscriber_next_timeout(
+    subscriber: *mut shmq_subscriber,
+    message: *mut c_void,
+    capacity: usize,
+    length: *mut usize,
+    timeout_ns: u64,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `capacity` bytes.
         let (subscriber, message) = unsafe { (slots::borrow::<SubscriberHandle>(subscriber)?, buffer(message, capacity)?) };
@@ -74,7 +90,13 @@ pub unsafe extern "C" fn shmq_subscriber_next_timeout(subscriber: *mut shmq_subs
 /// - Signal handler: no.
 /// - Dead peer: a message whose publisher died before its commit was never there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shmq_subscriber_next_deadline(subscriber: *mut shmq_subscriber, message: *mut c_void, capacity: usize, length: *mut usize, deadline_ns: u64) -> shmq_error {
+pub unsafe extern "C" fn shmq_subscriber_next_deadline(
+    subscriber: *mut shmq_subscriber,
+    message: *mut c_void,
+    capacity: usize,
+    length: *mut usize,
+    deadline_ns: u64,
+) -> shmq_error {
     guarded(|| {
         // SAFETY: the handle is used as its comment says, and there are `capacity` bytes.
         let (subscriber, message) = unsafe { (slots::borrow::<SubscriberHandle>(subscriber)?, buffer(message, capacity)?) };
