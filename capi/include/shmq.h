@@ -605,7 +605,8 @@ typedef struct shmq_queue_options {
      */
     uint32_t max_deliveries;
     /**
-     * Queues: where messages go that are given up.
+     * Queues: the name of the queue for messages that are given up, which has to exist (Rust's
+     * `DeadLetters`; its messages are encoded objects); null: they are dropped.
      */
     const char *dead_letters;
     /**
@@ -717,6 +718,10 @@ typedef struct shmq_queue_counters {
      */
     uint64_t dead_letters;
     /**
+     * Those of them that it had no room for, or that there was no such queue for.
+     */
+    uint64_t dead_letters_refused;
+    /**
      * Repairs after a death.
      */
     uint64_t recoveries;
@@ -756,6 +761,14 @@ typedef struct shmq_queue_counters {
      * The most messages that were there at once, as far as it was noticed.
      */
     uint64_t high_water;
+    /**
+     * Encoded objects that are in files of their own now.
+     */
+    uint64_t spilled;
+    /**
+     * Their bytes.
+     */
+    uint64_t spilled_bytes;
 } shmq_queue_counters;
 
 /**

@@ -116,7 +116,8 @@ pub struct shmq_queue_options {
     pub max_participants: u32,
     /// Queues: a message that came back so often is given up; 0: never.
     pub max_deliveries: u32,
-    /// Queues: where messages go that are given up.
+    /// Queues: the name of the queue for messages that are given up, which has to exist (Rust's
+    /// `DeadLetters`; its messages are encoded objects); null: they are dropped.
     pub dead_letters: *const c_char,
     /// Queues of encoded objects: bytes of those in files of their own; 0: half of the file system.
     pub max_spilled_bytes: u64,

@@ -33,6 +33,8 @@ pub struct shmq_queue_counters {
     pub given_up: u64,
     /// Those of them that are in the queue for dead letters.
     pub dead_letters: u64,
+    /// Those of them that it had no room for, or that there was no such queue for.
+    pub dead_letters_refused: u64,
     /// Repairs after a death.
     pub recoveries: u64,
     /// Puts that slept.
@@ -53,6 +55,10 @@ pub struct shmq_queue_counters {
     pub wakes: u64,
     /// The most messages that were there at once, as far as it was noticed.
     pub high_water: u64,
+    /// Encoded objects that are in files of their own now.
+    pub spilled: u64,
+    /// Their bytes.
+    pub spilled_bytes: u64,
 }
 
 /// What became of a message.
@@ -206,6 +212,7 @@ pub unsafe extern "C" fn shmq_queue_stats(queue: *mut shmq_queue, counters: *mut
             aborted: stats.aborted,
             given_up: stats.given_up,
             dead_letters: stats.dead_letters,
+            dead_letters_refused: stats.dead_letters_refused,
             recoveries: stats.recoveries,
             blocked_puts: stats.blocked_puts,
             blocked_gets: stats.blocked_gets,
@@ -216,6 +223,8 @@ pub unsafe extern "C" fn shmq_queue_stats(queue: *mut shmq_queue, counters: *mut
             get_timeouts: stats.get_timeouts,
             wakes: stats.wakes,
             high_water: stats.high_water,
+            spilled: stats.spilled,
+            spilled_bytes: stats.spilled_bytes,
         };
         // SAFETY: null, or the caller's, of the size that it says.
         unsafe { fill(counters, full) }
