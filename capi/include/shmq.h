@@ -15,6 +15,9 @@
  * _deadline (nanoseconds of CLOCK_MONOTONIC, see shmq_now). All others that wait take `until`:
  * SHMQ_TRY, SHMQ_FOREVER, or a deadline, such as shmq_after(1000000).
  *
+ * Signal handlers may call what says so. One that gets an error replaces the last error of the
+ * thread that it interrupts, as with errno.
+ *
  * Pointers. Texts are UTF-8 and end with 0. A pointer to bytes may be null if there are none.
  *
  * Fork. A child of a process with one thread may go on with queues, topics and primitives. Endpoints
