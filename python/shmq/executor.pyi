@@ -1,11 +1,14 @@
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from multiprocessing.context import BaseContext
 from typing import Any
 
+from .multiprocessing import pool as _pool
 from .multiprocessing.pool import WorkerDied as WorkerDied
 
-__all__ = ["ProcessPoolExecutor", "WorkerDied"]
+__all__ = ["BrokenPool", "ProcessPoolExecutor", "WorkerDied"]
+
+class BrokenPool(_pool.BrokenPool, BrokenExecutor): ...
 
 class ProcessPoolExecutor(Executor):
     def __init__(

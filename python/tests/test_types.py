@@ -56,7 +56,11 @@ def test_programs_pass_pyright(tmp_path):
 
 @needs("mypy")
 def test_stubs_are_what_the_package_is(tmp_path):
-    check("mypy.stubtest", "shmq", "--allowlist", ALLOWED, "--ignore-unused-allowlist", "--ignore-disjoint-bases", directory=tmp_path)
+    # Without stubs: what no program imports.
+    private = tmp_path / "mypy.ini"
+    private.write_text("[mypy]\n[mypy-shmq._pool.*,shmq._dtypes]\nignore_errors = True\n")
+    options = ["--ignore-unused-allowlist", "--ignore-disjoint-bases", "--mypy-config-file", private]
+    check("mypy.stubtest", "shmq", "--allowlist", ALLOWED, *options, directory=tmp_path)
 
 
 def test_the_program_that_uses_everything_runs():

@@ -10,11 +10,11 @@ from multiprocessing.pool import (
 )
 from typing import Any
 
-__all__ = ["Pool", "ThreadPool", "WorkerDied"]
+from .._pool.errors import BrokenPool as BrokenPool
+from .._pool.errors import Terminated as Terminated
+from .._pool.errors import WorkerDied as WorkerDied
 
-class WorkerDied(Exception):
-    attempts: int
-    def __init__(self, attempts: int) -> None: ...
+__all__ = ["Pool", "ThreadPool", "WorkerDied", "BrokenPool", "Terminated"]
 
 class Pool(_theirs.Pool):
     def __init__(
