@@ -28,9 +28,16 @@ fn layout_of(structure: Option<Structure>) -> PyResult<MessageLayout> {
 
 /// A queue of bytes between processes: a Rust program opens it as Queue<[u8]>, by its name.
 ///
-/// BytesQueue(maxsize=0, *, name=None, capacity_bytes=None, persist=None)
+/// maxsize, name, capacity_bytes and persist are those of Queue. The largest message takes half of
+/// capacity_bytes.
 ///
-/// The parameters are those of Queue. The largest message takes half of capacity_bytes.
+/// put() and get() copy; loan() and lease() write and read in the segment. If a process is killed,
+/// what it had put stays, a loan of its is not put, and a lease of its comes back.
+///
+///     >>> q = shmq.BytesQueue(8)
+///     >>> q.put(b"message")
+///     >>> q.get()
+///     b'message'
 #[pyclass(module = "shmq", subclass, frozen, weakref)]
 pub struct BytesQueue {
     slot: Slot<Ring>,
@@ -101,8 +108,14 @@ impl BytesQueue {
         self.slot.set(ring.map_err(errors::of_create)?.with_stop(interrupt::stop()))
     }
 
-    /// open(name, timeout=0): the queue of that name, which another process created, in Python or in
-    /// Rust. As Queue.open.
+    /// The queue of that name, which another process created, in Python or in Rust.
+    ///
+    /// timeout: how long to wait until it is created, in seconds; None waits for ever.
+    ///
+    /// Raises as Queue.open: FileNotFoundError, TimeoutError, ValueError, PermissionError.
+    ///
+    ///     >>> q = shmq.BytesQueue(name="help-bytes")
+    ///     >>> shmq.BytesQueue.open("help-bytes").put(b"message")
     #[classmethod]
     #[pyo3(signature = (name, timeout=Some(0.0)), text_signature = "($cls, name, timeout=0.0)")]
     fn open(class: &Bound<'_, PyType>, name: &str, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
@@ -130,13 +143,27 @@ impl BytesQueue {
         Ok(is_value.then(|| (layout.size(), layout.align(), layout.structure_text().map(str::to_owned))))
     }
 
-    /// unlink(name): removes the name. Processes that have the queue open go on with it.
+    /// Removes a name. Processes that have the queue open go on with it. FileNotFoundError if there
+    /// is none.
+    ///
+    ///     >>> q = shmq.BytesQueue(name="help-unlink", persist=True)
+    ///     >>> shmq.BytesQueue.unlink("help-unlink")
     #[staticmethod]
     fn unlink(name: &str) -> PyResult<()> {
         Ring::unlink(name).map_err(errors::of_open)
     }
 
-    /// put(data, block=True, timeout=None): a copy of anything with a buffer. Waits as Queue.put.
+    /// Puts a copy of data: bytes, or anything with a buffer.
+    ///
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for room, in
+    /// seconds; None waits for ever.
+    ///
+    /// Raises queue.Full if there was no room in time, ShutDown if the queue was shut down,
+    /// ValueError if data is larger than the queue allows. If this process is killed in put(), all
+    /// of it is put, or nothing.
+    ///
+    ///     >>> q = shmq.BytesQueue(); q.put(memoryview(b"abc")[1:]); q.get()
+    ///     b'bc'
     #[pyo3(signature = (data, block=true, timeout=None))]
     fn put(
         &self,
@@ -149,12 +176,25 @@ impl BytesQueue {
         bytes_of(data, |bytes| ring::put(py, ring, bytes, block, timeout))
     }
 
-    /// put_nowait(data): put(data, block=False)
+    /// put(data, block=False): queue.Full at once if there is no room.
+    ///
+    ///     >>> shmq.BytesQueue().put_nowait(b"message")
     fn put_nowait(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         self.put(py, data, false, None)
     }
 
-    /// get(block=True, timeout=None) -> bytes: takes the next message. Waits as Queue.get.
+    /// Takes the next message and returns its bytes.
+    ///
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for a
+    /// message, in seconds; None waits for ever.
+    ///
+    /// Raises queue.Empty if none came in time, ShutDown if the queue was shut down and is drained.
+    ///
+    /// At most once: the message goes with the process that took it. lease() gives it to another
+    /// one if this one dies.
+    ///
+    ///     >>> q = shmq.BytesQueue(); q.put(b"message"); q.get(timeout=5)
+    ///     b'message'
     #[pyo3(signature = (block=true, timeout=None))]
     fn get<'py>(
         &self,
@@ -165,16 +205,31 @@ impl BytesQueue {
         Ok(PyBytes::new(py, &ring::get(py, self.ring()?, block, timeout)?))
     }
 
-    /// get_nowait(): get(block=False)
+    /// get(block=False): queue.Empty at once if there is no message.
+    ///
+    ///     >>> shmq.BytesQueue().get_nowait()
+    ///     Traceback (most recent call last):
+    ///     _queue.Empty
     fn get_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         self.get(py, false, None)
     }
 
-    /// loan(length, block=True, timeout=None)
+    /// Room for a message of length bytes that is written in place: `with q.loan(n) as view: ...`,
+    /// a writable memoryview.
     ///
-    /// Room for a message that is written in place: `with q.loan(n) as view: ...`, a writable memoryview.
-    /// The message is put at the end of the block; not if the block raises, or its process dies, or
-    /// another view of the memory is alive then (BufferError). The view is dead afterwards.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for room, in
+    /// seconds; None waits for ever. Raises what put() raises.
+    ///
+    /// The message is put at the end of the block. Nothing is put if the block raises, or its
+    /// process dies in it, or another view of the memory, such as an array, is alive then
+    /// (BufferError). view is dead after the block. Its bytes are what was there before: write all
+    /// of them.
+    ///
+    ///     >>> q = shmq.BytesQueue()
+    ///     >>> with q.loan(3) as view:
+    ///     ...     view[:] = b"abc"
+    ///     >>> q.get()
+    ///     b'abc'
     #[pyo3(signature = (length, block=true, timeout=None))]
     fn loan(
         &self,
@@ -186,32 +241,58 @@ impl BytesQueue {
         Ok(BytesLoan::of(ring::loan(py, self.ring()?, length, block, timeout)?))
     }
 
-    /// lease(block=True, timeout=None)
+    /// The next message, read in place: `with q.lease() as view: ...`, a read-only memoryview.
     ///
-    /// The next message, read in place: `with q.lease() as view: ...`, a read-only memoryview. The message
-    /// is done at the end of the block, and its room is free once no view of it is alive. If the block
-    /// raises, or its process dies in it, the message comes back.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for a
+    /// message, in seconds; None waits for ever. Raises what get() raises.
+    ///
+    /// The message is done at the end of the block, and view is dead then. What was made of it, an
+    /// array or a slice, reads on: the room of the message, and of those behind it, is free once
+    /// that is gone. So `del array` before the next lease() that may wait: a queue full of such
+    /// messages takes no more.
+    ///
+    /// If the block raises, or its process dies in it, the message comes back, before newer ones.
+    ///
+    ///     >>> q = shmq.BytesQueue(); q.put(b"abc")
+    ///     >>> with q.lease() as view:
+    ///     ...     print(view[0])
+    ///     97
     #[pyo3(signature = (block=true, timeout=None))]
     fn lease(&self, py: Python<'_>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<BytesLease> {
         Ok(BytesLease::of(ring::lease(py, self.ring()?, block, timeout)?))
     }
 
-    /// qsize() -> int
+    /// How many messages are in the queue: exact at the instant it is read. Never waits.
+    ///
+    ///     >>> q = shmq.BytesQueue(); q.put(b"abc"); q.qsize()
+    ///     1
     fn qsize(&self) -> PyResult<usize> {
         Ok(self.ring()?.len())
     }
 
-    /// empty() -> bool
+    /// Is there nothing to get? Exact at the instant it is read. Never waits.
+    ///
+    ///     >>> shmq.BytesQueue().empty()
+    ///     True
     fn empty(&self) -> PyResult<bool> {
         Ok(self.ring()?.is_empty())
     }
 
-    /// full() -> bool
+    /// Would a put have to wait now, by the number of messages? Exact at the instant it is read.
+    /// Never waits.
+    ///
+    ///     >>> q = shmq.BytesQueue(1); q.put(b"abc"); q.full()
+    ///     True
     fn full(&self) -> PyResult<bool> {
         Ok(self.ring()?.is_full())
     }
 
-    /// shutdown(immediate=False): ends the queue for all processes, as Queue.shutdown.
+    /// Ends the queue for all processes: put raises ShutDown, and get too once the queue is
+    /// drained. Calls that wait wake up, in Rust too. immediate: True drains it at once.
+    ///
+    ///     >>> q = shmq.BytesQueue(); q.shutdown(); q.get()
+    ///     Traceback (most recent call last):
+    ///     shmq.ShutDown
     #[pyo3(signature = (immediate=false))]
     fn shutdown(&self, immediate: bool) -> PyResult<()> {
         ring::shut_down(self.ring()?, immediate);

@@ -77,7 +77,8 @@ struct Writing {
     view: Option<Py<PyAny>>,
 }
 
-/// Room for a message: a context manager, whose value is a writable memoryview.
+/// Room for a message: a context manager, whose value is a writable memoryview. See
+/// BytesQueue.loan.
 #[pyclass(module = "shmq", frozen)]
 pub struct BytesLoan {
     state: Mutex<Writing>,
@@ -176,7 +177,8 @@ struct Leased {
     view: Option<Py<PyAny>>,
 }
 
-/// A message in place: a context manager, whose value is a read-only memoryview.
+/// A message in place: a context manager, whose value is a read-only memoryview. See
+/// BytesQueue.lease.
 #[pyclass(module = "shmq", frozen)]
 pub struct BytesLease {
     state: Mutex<Leased>,

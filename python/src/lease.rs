@@ -11,8 +11,15 @@ use pyo3::types::PyType;
 use shmq::AckLease;
 use std::sync::{Mutex, PoisonError};
 
-/// An object on lease: done at the normal end of its `with` block, given back if the block raises or
-/// its process dies. A lease that is dropped without an end gives its object back too.
+/// An object on lease: done at the normal end of its `with` block, given back if the block raises
+/// or its process dies. A lease that is dropped without an end gives its object back too. It
+/// belongs to the process that took it: a child that inherits it cannot end it.
+///
+///     >>> q = shmq.Queue(); q.put("job")
+///     >>> lease = q.lease()
+///     >>> lease.value, lease.deliveries
+///     ('job', 1)
+///     >>> lease.done()
 #[pyclass(module = "shmq", frozen, weakref)]
 pub struct Lease {
     /// `None`: it has ended.
@@ -68,12 +75,19 @@ impl Lease {
         self.deliveries
     }
 
-    /// done(): the object is taken, as by get().
+    /// The object is taken, as by get(). RuntimeError if the lease has ended.
+    ///
+    ///     >>> q = shmq.Queue(); q.put("job"); q.lease().done(); q.empty()
+    ///     True
     fn done(&self, py: Python<'_>) -> PyResult<()> {
         self.end()?.ack().map_err(|error| errors::of_get(py, error))
     }
 
-    /// give_back(): the object is delivered again, to any process, before newer ones.
+    /// The object is delivered again, to any process, before newer ones. RuntimeError if the lease
+    /// has ended.
+    ///
+    ///     >>> q = shmq.Queue(); q.put("job"); q.lease().give_back(); q.get()
+    ///     'job'
     fn give_back(&self) -> PyResult<()> {
         self.end()?.give_back();
         Ok(())

@@ -28,11 +28,8 @@ fn pickles() -> MessageLayout {
     MessageLayout::encoded().type_name("object as pickle")
 }
 
-/// A queue of Python objects between processes, in shared memory: `queue.Queue`'s verbs, and no
+/// A queue of Python objects between processes, in shared memory: the verbs of queue.Queue, and no
 /// process that dies hangs the others.
-///
-/// Queue(maxsize=0, *, name=None, capacity_bytes=None, max_spilled_bytes=None, max_deliveries=None, dead_letters=None,
-///       persist=None)
 ///
 /// maxsize: how many objects fit, exactly. 0: as many as capacity_bytes has room for.
 /// name: programs that give the same name meet in one queue, in whatever order they start. Without
@@ -44,6 +41,20 @@ fn pickles() -> MessageLayout {
 /// max_deliveries, dead_letters: an object that was leased so often and always came back is given
 ///     up, to the dead-letter queue of that name.
 /// persist: the queue stays when its last user leaves, until Queue.unlink(name).
+///
+/// Raises OSError where there is no memory for it, ValueError for a name that cannot be one, or
+/// that has another kind of queue, PermissionError where another user has the name.
+///
+/// The queue lives as long as a process has it open, and its name with it. If a process is killed,
+/// what it had put stays, what it had taken by get() is lost, and what it had on lease comes back.
+/// Handles pickle, at any time; one on its way keeps nothing alive.
+///
+///     >>> q = shmq.Queue(3)
+///     >>> q.put("job")
+///     >>> q.qsize(), q.full()
+///     (1, False)
+///     >>> q.get()
+///     'job'
 #[pyclass(name = "Queue", module = "shmq._shmq", subclass, frozen, weakref)]
 pub struct Queue {
     open: Slot<Open>,
@@ -178,10 +189,17 @@ impl Queue {
         self.set_open(&ring.map_err(errors::of_create)?, maxsize)
     }
 
-    /// open(name, timeout=0): the queue of that name, which another process created.
+    /// The queue of that name, which another process created.
     ///
-    /// Waits for it to be created, for timeout seconds at most (None: for ever).
-    /// FileNotFoundError, or TimeoutError after a timeout.
+    /// timeout: how long to wait until it is created, in seconds; None waits for ever.
+    ///
+    /// Raises FileNotFoundError if there is none, TimeoutError if there was none in time,
+    /// ValueError if the name is that of something else, PermissionError if it is another user's.
+    ///
+    ///     >>> q = shmq.Queue(name="help-open")
+    ///     >>> shmq.Queue.open("help-open", timeout=5).put("job")
+    ///     >>> q.get()
+    ///     'job'
     #[classmethod]
     #[pyo3(signature = (name, timeout=Some(0.0)), text_signature = "($cls, name, timeout=0.0)")]
     fn open(class: &Bound<'_, PyType>, name: &str, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
@@ -197,22 +215,34 @@ impl Queue {
         Ok(queue.unbind())
     }
 
-    /// unlink(name): removes the name. Processes that have the queue open go on with it.
+    /// Removes a name. Processes that have the queue open go on with it; the next that gives the
+    /// name makes another queue. Raises FileNotFoundError if there is no such name.
+    ///
+    ///     >>> q = shmq.Queue(name="help-unlink", persist=True)
+    ///     >>> shmq.Queue.unlink("help-unlink")
     #[staticmethod]
     fn unlink(name: &str) -> PyResult<()> {
         Ring::unlink(name).map_err(errors::of_open)
     }
 
-    /// put(obj, block=True, timeout=None)
+    /// Pickles obj and puts it.
     ///
-    /// Pickles obj and puts it. Waits while there is no room, for timeout seconds at most (None: for
-    /// ever); queue.Full if there was none. block=False: one try, whatever the timeout.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for room, in
+    /// seconds; None waits for ever.
     ///
-    /// When it returns the object is in shared memory: it stays there, whichever processes are
-    /// killed, until it is taken. There is no feeder thread, and nothing to flush.
+    /// Raises queue.Full if there was no room in time; ShutDown if the queue was shut down;
+    /// ValueError if this handle was closed, or the pickle is larger than the queue allows;
+    /// whatever pickling raises. Then nothing is put.
     ///
-    /// ValueError if this handle was closed, or the pickle is larger than the queue allows; ShutDown
-    /// if the queue was shut down; whatever pickling raises, and then nothing is put.
+    /// When it returns the object is in shared memory, and stays there until it is taken, whichever
+    /// processes are killed. There is no feeder thread, and nothing to flush. If this process is
+    /// killed in put(), all of the object is put, or nothing.
+    ///
+    ///     >>> q = shmq.Queue(1)
+    ///     >>> q.put({"id": 7})
+    ///     >>> q.put("more", timeout=0.01)
+    ///     Traceback (most recent call last):
+    ///     queue.Full
     #[pyo3(signature = (obj, block=true, timeout=None))]
     fn put(
         slf: &Bound<'_, Self>,
@@ -228,20 +258,33 @@ impl Queue {
         }
     }
 
-    /// put_nowait(obj): put(obj, block=False)
+    /// put(obj, block=False): queue.Full at once if there is no room.
+    ///
+    ///     >>> shmq.Queue(1).put_nowait("job")
     fn put_nowait(slf: &Bound<'_, Self>, obj: &Bound<'_, PyAny>) -> PyResult<()> {
         Queue::put(slf, obj, false, None)
     }
 
-    /// get(block=True, timeout=None)
+    /// Takes the next object and returns it.
     ///
-    /// Takes the next object. Waits while there is none, for timeout seconds at most (None: for
-    /// ever); queue.Empty if none came. block=False: one try, whatever the timeout.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for an
+    /// object, in seconds; None waits for ever.
     ///
-    /// At most once: the object goes with the process that took it. lease() gives it to another one
-    /// if this one dies before the work is done.
+    /// Raises queue.Empty if none came in time; ShutDown if the queue was shut down and is drained;
+    /// ValueError if this handle was closed; what unpickling raises, and then the object is gone.
     ///
-    /// ValueError if this handle was closed; ShutDown if the queue was shut down and is drained.
+    /// At most once: the object goes with the process that took it. If this one may die before the
+    /// work is done, take it by lease(), which gives it to another process then. A process that is
+    /// killed while it waits in get() takes nothing, and holds up no other. A signal's handler runs
+    /// within 0.1 s; if it raises, as Ctrl-C does, nothing was taken.
+    ///
+    ///     >>> q = shmq.Queue()
+    ///     >>> q.put("job")
+    ///     >>> q.get(timeout=5)
+    ///     'job'
+    ///     >>> q.get(block=False)
+    ///     Traceback (most recent call last):
+    ///     _queue.Empty
     #[pyo3(signature = (block=true, timeout=None))]
     fn get<'py>(
         slf: &Bound<'py, Self>,
@@ -254,16 +297,28 @@ impl Queue {
         pickle::load(py, ring::get(py, ring, block, timeout)?)
     }
 
-    /// get_nowait(): get(block=False)
+    /// get(block=False): queue.Empty at once if there is no object.
+    ///
+    ///     >>> shmq.Queue().get_nowait()
+    ///     Traceback (most recent call last):
+    ///     _queue.Empty
     fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Queue::get(slf, false, None)
     }
 
-    /// put_many(objects, block=True, timeout=None) -> int
+    /// Puts all of an iterable in order, and returns how many: fewer than there are if time ran
+    /// out.
     ///
-    /// Puts all of them in order, waiting for room as often as needed, and returns how many: fewer than
-    /// there are if time ran out. queue.Full if none was put. What pickling raises, and ShutDown, are
-    /// raised whatever was put before.
+    /// block: False puts as many as there is room for. timeout: how long to wait for room, in
+    /// seconds, altogether; None waits for ever.
+    ///
+    /// Raises queue.Full if none was put. What pickling raises, ShutDown, and ValueError of a
+    /// closed handle are raised whatever was put before: those objects stay. As they do if this
+    /// process is killed meanwhile.
+    ///
+    ///     >>> q = shmq.Queue(3)
+    ///     >>> q.put_many(range(5), timeout=0.01)
+    ///     3
     #[pyo3(signature = (objects, block=true, timeout=None))]
     fn put_many(
         slf: &Bound<'_, Self>,
@@ -286,10 +341,20 @@ impl Queue {
         Ok(count)
     }
 
-    /// get_many(max, block=True, timeout=None) -> list
+    /// Takes as many objects as there are, max at most, in a list; waits as get() does until there
+    /// is one.
     ///
-    /// Takes as many objects as there are, max at most; waits as get() does until there is one. One that
-    /// cannot be loaded ends the list, and the next call raises why.
+    /// block: False makes it one try. timeout: how long to wait for the first object, in seconds;
+    /// None waits for ever. Raises what get() raises. An object that cannot be loaded ends the
+    /// list, and the next call raises why.
+    ///
+    /// At most once, as get(): what was taken is lost if this process is killed.
+    ///
+    ///     >>> q = shmq.Queue()
+    ///     >>> q.put_many("abc")
+    ///     3
+    ///     >>> q.get_many(2), q.get_many(2)
+    ///     (['a', 'b'], ['c'])
     #[pyo3(signature = (max, block=true, timeout=None))]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
@@ -318,49 +383,85 @@ impl Queue {
         Ok(objects)
     }
 
-    /// lease(block=True, timeout=None) -> Lease
+    /// Takes the next object so that it is done only at the end of a block: `with q.lease() as obj:
+    /// ...`.
     ///
-    /// Takes the next object so that it is done only at the end: `with q.lease() as obj: ...`. If the
-    /// block raises, or its process is killed in it, the object comes back, before newer ones. Waits
-    /// and raises as get() does.
+    /// block: False makes it one try. timeout: how long to wait for an object, in seconds; None
+    /// waits for ever. Raises what get() raises.
+    ///
+    /// At least once: if the block raises, or its process is killed in it, the object comes back,
+    /// before newer ones, and Lease.deliveries counts. Make the work such that it may be done
+    /// twice.
+    ///
+    ///     >>> q = shmq.Queue()
+    ///     >>> q.put("job")
+    ///     >>> with q.lease() as job:
+    ///     ...     raise RuntimeError(job)
+    ///     Traceback (most recent call last):
+    ///     RuntimeError: job
+    ///     >>> q.lease().deliveries
+    ///     2
     #[pyo3(signature = (block=true, timeout=None))]
     fn lease(slf: &Bound<'_, Self>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<Lease> {
         let (py, ring) = (slf.py(), Queue::ring_in_use(slf)?);
         Lease::new(py, ring::lease(py, ring, block, timeout)?)
     }
 
-    /// qsize() -> int: objects in the queue, exact at the instant it is read.
+    /// How many objects are in the queue: exact at the instant it is read. Those on lease do not
+    /// count. Never waits.
+    ///
+    ///     >>> q = shmq.Queue(); q.put("job"); q.qsize()
+    ///     1
     fn qsize(&self) -> PyResult<usize> {
         Ok(self.ring()?.len())
     }
 
-    /// empty() -> bool
+    /// Is there nothing to get? Exact at the instant it is read: what a process has put, it sees.
+    /// Never waits.
+    ///
+    ///     >>> q = shmq.Queue(); q.put("job"); q.empty()
+    ///     False
     fn empty(&self) -> PyResult<bool> {
         Ok(self.ring()?.is_empty())
     }
 
-    /// full() -> bool
+    /// Would a put have to wait now? Exact at the instant it is read. Never waits.
+    ///
+    ///     >>> q = shmq.Queue(1); q.put("job"); q.full()
+    ///     True
     fn full(&self) -> PyResult<bool> {
         Ok(self.ring()?.is_full())
     }
 
-    /// close(): ends this handle: put and get raise ValueError from now on. Other processes, and other
-    /// handles, do not change: shutdown() ends the queue for all.
+    /// Ends this handle: put and get raise ValueError from now on. Other processes, and other
+    /// handles, do not change, and what was put stays. shutdown() ends the queue for all.
+    ///
+    ///     >>> q = shmq.Queue(); q.close()
+    ///     >>> q.get()
+    ///     Traceback (most recent call last):
+    ///     ValueError: Queue ... is closed
     fn close(&self) {
         self.is_closed.store(true, Relaxed);
     }
 
-    /// shutdown(immediate=False)
+    /// Ends the queue for all processes: put raises ShutDown, and get too once the queue is
+    /// drained. Calls that wait wake up. Once is enough, by any process, and it cannot be undone.
     ///
-    /// Ends the queue for all processes: put raises ShutDown, and get too once the queue is drained.
-    /// Blocked calls wake up. immediate=True: drains it at once.
+    /// immediate: True drains it at once.
+    ///
+    ///     >>> q = shmq.Queue(); q.put("last"); q.shutdown()
+    ///     >>> list(q)
+    ///     ['last']
     #[pyo3(signature = (immediate=false))]
     fn shutdown(&self, immediate: bool) -> PyResult<()> {
         ring::shut_down(self.ring()?, immediate);
         Ok(())
     }
 
-    /// join_thread(): does nothing, since there is no feeder thread.
+    /// Does nothing, since there is no feeder thread: for programs of multiprocessing.
+    /// AssertionError before close(), as there.
+    ///
+    ///     >>> q = shmq.Queue(); q.close(); q.join_thread()
     fn join_thread(&self) -> PyResult<()> {
         match self.is_closed.load(Relaxed) {
             true => Ok(()),
@@ -368,7 +469,9 @@ impl Queue {
         }
     }
 
-    /// cancel_join_thread(): does nothing, since there is no feeder thread.
+    /// Does nothing, since there is no feeder thread: for programs of multiprocessing.
+    ///
+    ///     >>> shmq.Queue().cancel_join_thread()
     fn cancel_join_thread(&self) {}
 
     fn _task_done(&self) -> PyResult<()> {

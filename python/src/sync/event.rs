@@ -24,26 +24,37 @@ impl Event {
         self.slot.set(Inner::new().map_err(errors::of_create)?.with_stop(interrupt::stop()))
     }
 
-    /// is_set() -> bool
+    /// Is it set, at this instant? An event stays as it is, whichever process is killed.
+    ///
+    ///     >>> shmq.multiprocessing.Event().is_set()
+    ///     False
     fn is_set(&self) -> PyResult<bool> {
         Ok(self.inner()?.is_set())
     }
 
-    /// set(): wakes all that wait.
+    /// Sets the event, and wakes all that wait.
+    ///
+    ///     >>> event = shmq.multiprocessing.Event(); event.set(); event.is_set()
+    ///     True
     fn set(&self) -> PyResult<()> {
         self.inner()?.set();
         Ok(())
     }
 
-    /// clear()
+    /// Makes the event unset: later calls of wait() wait again.
+    ///
+    ///     >>> event = shmq.multiprocessing.Event(); event.set(); event.clear(); event.is_set()
+    ///     False
     fn clear(&self) -> PyResult<()> {
         self.inner()?.clear();
         Ok(())
     }
 
-    /// wait(timeout=None) -> bool
+    /// Waits until it is set. timeout: how long, in seconds; None waits for ever. False if it was
+    /// not set in time. A process that is killed while it waits holds up no other.
     ///
-    /// Waits until it is set, for timeout seconds at most (None: for ever). False if it was not.
+    ///     >>> shmq.multiprocessing.Event().wait(timeout=0.01)
+    ///     False
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let event = self.inner()?;

@@ -27,10 +27,16 @@ impl Lock {
         self.slot.set(Inner::new().map_err(errors::of_create)?.with_stop(interrupt::stop()))
     }
 
-    /// acquire(block=True, timeout=None) -> bool
+    /// Acquires the lock; waits while another thread or process has it. True if it was acquired.
     ///
-    /// Waits while another thread or process has it, for timeout seconds at most (None: for ever).
-    /// False if it was not acquired. block=False: one try, whatever the timeout.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait, in seconds;
+    /// None waits for ever. False if it was not acquired in time.
+    ///
+    /// If its holder is killed, the next to acquire it gets it within 0.1 s; see owner_died.
+    ///
+    ///     >>> lock = shmq.multiprocessing.Lock()
+    ///     >>> lock.acquire(timeout=5)
+    ///     True
     #[pyo3(signature = (block=true, timeout=None))]
     pub fn acquire(&self, py: Python<'_>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<bool> {
         let lock = self.inner()?;
@@ -41,7 +47,12 @@ impl Lock {
         Ok(acquire(py, block, timeout, || lock.try_acquire(), wait)?.is_some())
     }
 
-    /// release(): whichever thread or process acquired it. ValueError if it is free.
+    /// Releases the lock, whichever thread or process acquired it. ValueError if it is free.
+    ///
+    ///     >>> lock = shmq.multiprocessing.Lock()
+    ///     >>> lock.release()
+    ///     Traceback (most recent call last):
+    ///     ValueError: semaphore or lock released too many times
     fn release(&self) -> PyResult<()> {
         self.inner()?.release().map_err(|error| match error {
             SyncError::NotLocked => PyValueError::new_err("semaphore or lock released too many times"),
@@ -58,19 +69,28 @@ impl Lock {
         self.release()
     }
 
-    /// locked() -> bool: does a live process have it?
+    /// Does a live process have it? As it is at this instant.
+    ///
+    ///     >>> with (lock := shmq.multiprocessing.Lock()): lock.locked()
+    ///     True
     fn locked(&self) -> PyResult<bool> {
         Ok(self.inner()?.locked())
     }
 
     /// Has a holder died, and no later one called mark_repaired()? What the lock guards may be half
     /// changed. To be asked while you hold the lock.
+    ///
+    ///     >>> with (lock := shmq.multiprocessing.Lock()): lock.owner_died
+    ///     False
     #[getter]
     fn owner_died(&self) -> PyResult<bool> {
         Ok(self.inner()?.owner_died())
     }
 
-    /// mark_repaired(): what the lock guards is in order again. To be called while you hold the lock.
+    /// What the lock guards is in order again: owner_died is False from now on. To be called while
+    /// you hold the lock.
+    ///
+    ///     >>> with (lock := shmq.multiprocessing.Lock()): lock.mark_repaired()
     fn mark_repaired(&self) -> PyResult<()> {
         self.inner()?.mark_repaired();
         Ok(())

@@ -34,10 +34,17 @@ impl Semaphore {
         self.slot.set(made.map_err(errors::of_create)?.with_stop(interrupt::stop()))
     }
 
-    /// acquire(block=True, timeout=None) -> bool
+    /// Takes a permit; waits while there is none. True if it got one.
     ///
-    /// Takes a permit; waits while there is none, for timeout seconds at most (None: for ever). False
-    /// if it got none. block=False: one try, whatever the timeout.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait, in seconds;
+    /// None waits for ever. False if it got none in time.
+    ///
+    /// The permit is gone if this process is killed before release(). One of a `with` block comes
+    /// back.
+    ///
+    ///     >>> semaphore = shmq.multiprocessing.Semaphore(1)
+    ///     >>> semaphore.acquire(), semaphore.acquire(timeout=0.01)
+    ///     (True, False)
     #[pyo3(signature = (block=true, timeout=None))]
     fn acquire(&self, py: Python<'_>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<bool> {
         let semaphore = self.inner()?;
@@ -48,7 +55,12 @@ impl Semaphore {
         Ok(acquire(py, block, timeout, || semaphore.try_acquire(), wait)?.is_some())
     }
 
-    /// release(): gives a permit. ValueError if a bounded semaphore has all of its permits.
+    /// Gives a permit, which wakes one that waits. ValueError if a bounded semaphore has all of its
+    /// permits.
+    ///
+    ///     >>> semaphore = shmq.multiprocessing.BoundedSemaphore(1)
+    ///     >>> semaphore.acquire(); semaphore.release()
+    ///     True
     fn release(&self) -> PyResult<()> {
         self.inner()?.release().map_err(|error| match error {
             SyncError::TooManyReleases { .. } => {
@@ -79,7 +91,10 @@ impl Semaphore {
         )
     }
 
-    /// get_value() -> int: permits that are free.
+    /// How many permits are free, at this instant.
+    ///
+    ///     >>> shmq.multiprocessing.Semaphore(3).get_value()
+    ///     3
     fn get_value(&self) -> PyResult<u64> {
         Ok(self.inner()?.value())
     }
