@@ -169,7 +169,7 @@ cfg_if::cfg_if! {
         mod wait_any;
 
         pub use dynamic::{
-            DynConsumer, DynLoan, DynProducer, DynPublisher, DynQueue, DynReceiver, DynSender, DynSubscriber, DynTopic, DynTopicLoan, Form,
+            DynConsumer, DynIntoSampleError, DynLoan, DynOwnedSample, DynProducer, DynPublisher, DynQueue, DynReceiver, DynSender, DynSubscriber, DynTopic, DynTopicLoan, Form,
             LayoutField, MessageLayout,
         };
         pub use error::{CreateError, DetachError, GetError, InUse, JoinError, LayoutError, OpenError, PutError, Subject, SubscribeError, SubscriberId, WaitSubscribersError};

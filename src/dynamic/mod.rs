@@ -11,6 +11,7 @@
 //! | `layout.rs` | [`MessageLayout`]: what a segment says of its messages |
 //! | `mod.rs` | [`DynQueue`]: creating and opening |
 //! | `verbs.rs` | its verbs |
+//! | `vectored.rs` | putting and publishing messages of several pieces |
 //! | `loan.rs` | [`DynLoan`]: a message that is written in place |
 //! | `owned.rs` | loans that keep the segment attached, and leaving for certain |
 //! | `endpoint.rs` | [`DynProducer`] and [`DynConsumer`] |
@@ -33,13 +34,14 @@ mod owned;
 mod role;
 mod sources;
 mod topic;
+mod vectored;
 mod verbs;
 
 pub use endpoint::{DynConsumer, DynProducer};
 pub use layout::{Form, LayoutField, MessageLayout};
 pub use loan::DynLoan;
 pub use role::{DynReceiver, DynSender};
-pub use topic::{DynPublisher, DynSubscriber, DynTopic, DynTopicLoan};
+pub use topic::{DynIntoSampleError, DynOwnedSample, DynPublisher, DynSubscriber, DynTopic, DynTopicLoan};
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::queue::sealed::Sealed;

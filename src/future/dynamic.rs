@@ -1,6 +1,6 @@
 //! Queues whose messages' layout is known at run time, in event loops and as streams.
 
-use super::{Get, Messages, Put, PutsAsync, Readiness};
+use super::{Get, Messages, Owned, Put, PutsAsync, Readiness};
 use crate::dynamic::{DynConsumer, DynProducer, DynQueue, DynReceiver, DynSender, DynSubscriber};
 use crate::error::{GetError, PutError};
 use crate::raw::{BY_LOCK, BY_OWNER, RawQueue, Ticket};
@@ -341,5 +341,23 @@ impl DynSubscriber {
     /// ```
     pub fn stream(&mut self) -> Messages<&mut DynSubscriber> {
         Messages::new(self)
+    }
+
+    /// The same, of a stream that owns the subscriber, which ends with it. As
+    /// [`Subscriber::into_stream`](crate::Subscriber::into_stream).
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    ///
+    /// let topic = shmq::DynTopic::new(shmq::MessageLayout::of::<u64>(), 4)?;
+    /// let mut messages = topic.subscribe()?.into_stream();
+    /// topic.publish(&[7; 8])?;
+    /// assert_eq!(futures::executor::block_on(messages.next()).unwrap()?, [7; 8]);
+    /// let every = messages.into_inner();
+    /// assert_eq!(every.received(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_stream(self) -> Messages<Owned<DynSubscriber>> {
+        Messages::owning(self)
     }
 }

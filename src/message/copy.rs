@@ -21,6 +21,7 @@
 //!    its reader, and is never a data race. A record's cells have room for whole words.
 
 use crate::message::{Message, Plain, Travel, assert_plain};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
@@ -195,6 +196,50 @@ pub(crate) unsafe fn store_words(from: *const u8, length: usize, to: *mut u8) {
     }
 }
 
+/// Copies pieces, one behind the other, into a record.
+///
+/// # Safety
+/// As [`copy_message`], for a message that is as long as the pieces together.
+pub(crate) unsafe fn copy_pieces(pieces: &[IoSlice<'_>], to: *mut u8) {
+    let mut end = 0;
+    for piece in pieces {
+        // SAFETY: the caller passes room for all of them, in a record that only this call writes.
+        unsafe { ptr::copy_nonoverlapping(piece.as_ptr(), to.add(end), piece.len()) };
+        end += piece.len();
+    }
+}
+
+/// The same into a record of a topic, with a last word that is padded (Invariant 3). A word that two
+/// pieces share is stored once.
+///
+/// # Safety
+/// As [`store_words`], for as many bytes as the pieces have together.
+pub(crate) unsafe fn store_pieces(pieces: &[IoSlice<'_>], to: *mut u8) {
+    let (mut words, mut shared, mut in_shared) = (0, [0u8; 8], 0);
+    for piece in pieces {
+        let mut rest = &piece[..];
+        if in_shared > 0 {
+            let (first, behind) = rest.split_at(rest.len().min(8 - in_shared));
+            shared[in_shared..][..first.len()].copy_from_slice(first);
+            (in_shared, rest) = (in_shared + first.len(), behind);
+            if in_shared < 8 {
+                continue;
+            }
+            // SAFETY: within what the caller passes: all pieces up to here fill `words + 1` words.
+            unsafe { store_words(shared.as_ptr(), 8, to.add(8 * words)) };
+            words += 1;
+        }
+        let (whole, behind) = rest.split_at(rest.len() / 8 * 8);
+        // SAFETY: as above.
+        unsafe { store_words(whole.as_ptr(), whole.len(), to.add(8 * words)) };
+        words += whole.len() / 8;
+        shared[..behind.len()].copy_from_slice(behind);
+        in_shared = behind.len();
+    }
+    // SAFETY: as above; the last word is padded.
+    unsafe { store_words(shared.as_ptr(), in_shared, to.add(8 * words)) };
+}
+
 /// Copies `length` bytes out of a record of a topic, which may be torn (Invariant 3).
 ///
 /// # Safety
@@ -273,6 +318,25 @@ mod tests {
                 load_words(record.as_ptr().cast(), copy.as_mut_ptr(), length);
             }
             assert_eq!(copy, message);
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_length_make_one_message() {
+        let message: Vec<u8> = (1..=60).collect();
+        for first in 0..=20 {
+            for second in first..=40 {
+                let (one, rest) = message.split_at(first);
+                let (two, three) = rest.split_at(second - first);
+                let pieces = [one, &[], two, three].map(IoSlice::new);
+                for write in [copy_pieces, store_pieces] {
+                    let mut record = [u64::MAX; 8];
+                    // SAFETY: whole words, aligned, for 60 bytes.
+                    unsafe { write(&pieces, record.as_mut_ptr().cast()) };
+                    let bytes: Vec<u8> = record.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                    assert_eq!(bytes[..60], message, "{first} {second}");
+                }
+            }
         }
     }
 

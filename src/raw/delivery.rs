@@ -3,8 +3,9 @@
 use super::{ClaimedRecord, RawQueue};
 use crate::error::PutError;
 use crate::message::Message;
-use crate::message::copy::{copy_message, store_message};
+use crate::message::copy::{copy_message, copy_pieces, store_message, store_pieces};
 use crate::ring::topic::order_reclaimed;
+use std::io::IoSlice;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// How a message is written by copy, and which waiting processes it concerns.
@@ -18,6 +19,12 @@ pub(crate) trait Delivery {
     /// # Safety
     /// As [`copy_message`].
     unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8);
+
+    /// Writes a message of several pieces, one behind the other.
+    ///
+    /// # Safety
+    /// As [`copy_message`].
+    unsafe fn write_pieces(pieces: &[IoSlice<'_>], to: *mut u8);
 
     /// The record that is put next was put: `position` is where tail was before. Needs the put side
     /// of a ring of slices.
@@ -50,6 +57,11 @@ impl Delivery for ToOne {
         unsafe { copy_message(message, to) }
     }
 
+    unsafe fn write_pieces(pieces: &[IoSlice<'_>], to: *mut u8) {
+        // SAFETY: as the caller says.
+        unsafe { copy_pieces(pieces, to) }
+    }
+
     #[inline(always)]
     fn note_newest(_: &RawQueue, _: u64) {}
 
@@ -73,6 +85,11 @@ impl Delivery for ToAll {
     unsafe fn write<T: ?Sized + Message>(message: &T, to: *mut u8) {
         // SAFETY: as the caller says; the cells of a record have room for whole words.
         unsafe { store_message(message, to) }
+    }
+
+    unsafe fn write_pieces(pieces: &[IoSlice<'_>], to: *mut u8) {
+        // SAFETY: as the caller says; the cells of a record have room for whole words.
+        unsafe { store_pieces(pieces, to) }
     }
 
     #[inline(always)]

@@ -63,6 +63,7 @@ mod stats;
 mod straight;
 mod ticket;
 pub(crate) mod topic;
+mod vectored;
 mod views;
 
 pub(crate) use attach::messages_left;

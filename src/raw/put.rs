@@ -217,7 +217,7 @@ impl RawQueue {
 
     #[cold]
     #[inline(never)]
-    fn put_slow<D: Delivery, const OWNED: bool>(
+    pub(super) fn put_slow<D: Delivery, const OWNED: bool>(
         &self,
         me: Id,
         length: usize,

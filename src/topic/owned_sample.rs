@@ -131,6 +131,10 @@ impl<T: ?Sized> IntoSampleError<T> {
     pub fn into_subscriber(self) -> Subscriber<T> {
         self.0.0
     }
+
+    pub(crate) fn into_parts(self) -> (Subscriber<T>, GetError) {
+        *self.0
+    }
 }
 
 impl<T: ?Sized> fmt::Debug for IntoSampleError<T> {
@@ -152,7 +156,7 @@ impl<T: ?Sized> Error for IntoSampleError<T> {
 }
 
 impl<T: ?Sized + Message + Plain> Subscriber<T> {
-    fn into_sample_by(self, wait: Wait) -> Result<OwnedSample<T>, IntoSampleError<T>> {
+    pub(crate) fn into_sample_by(self, wait: Wait) -> Result<OwnedSample<T>, IntoSampleError<T>> {
         let pinned = self.raw().pin_next(wait).and_then(|record| Ok((self.message_of(&record)?, record)));
         match pinned {
             Ok((message, record)) => Ok(OwnedSample { subscriber: Some(self), record, message }),

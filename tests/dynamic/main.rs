@@ -11,6 +11,7 @@ mod interop;
 mod lengths;
 mod opening;
 mod topics;
+mod vectored;
 mod verbs;
 
 #[cfg(not(shmq_portable_sync))]
@@ -44,8 +45,16 @@ impl Tick {
 }
 
 fn main() -> ExitCode {
-    let cases =
-        [opening::cases(), interop::cases(), verbs::cases(), lengths::cases(), endpoints::cases(), topics::cases()].concat();
+    let cases = [
+        opening::cases(),
+        interop::cases(),
+        verbs::cases(),
+        lengths::cases(),
+        endpoints::cases(),
+        topics::cases(),
+        vectored::cases(),
+    ]
+    .concat();
     #[cfg(not(shmq_portable_sync))]
     let cases = [cases, deaths::cases()].concat();
     support::harness::run(Lanes::Waits, &cases)

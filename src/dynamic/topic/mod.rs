@@ -2,10 +2,12 @@
 
 mod control;
 mod loan;
+mod owned_sample;
 mod publish;
 mod subscriber;
 
 pub use loan::DynTopicLoan;
+pub use owned_sample::{DynIntoSampleError, DynOwnedSample};
 pub use publish::DynPublisher;
 pub use subscriber::DynSubscriber;
 

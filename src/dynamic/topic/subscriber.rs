@@ -35,6 +35,10 @@ impl DynSubscriber {
         DynSubscriber { bytes, layout }
     }
 
+    pub(super) fn into_parts(self) -> (Subscriber<[u8]>, Arc<MessageLayout>) {
+        (self.bytes, self.layout)
+    }
+
     pub(crate) fn raw(&self) -> &RawSubscriber {
         self.bytes.raw()
     }
