@@ -58,6 +58,10 @@ pub fn is_full(py: Python<'_>, error: &PyErr) -> bool {
     Class::Full.is_class_of(py, error)
 }
 
+pub fn is_empty(py: Python<'_>, error: &PyErr) -> bool {
+    Class::Empty.is_class_of(py, error)
+}
+
 pub fn shut_down(py: Python<'_>) -> PyErr {
     Class::ShutDown.raised(py)
 }

@@ -28,7 +28,7 @@ mod topic;
 #[pyo3::pymodule]
 mod _shmq {
     #[pymodule_export]
-    use super::arrays::{Array, ArrayLease, ArrayLoan};
+    use super::arrays::{Array, ArrayLease, ArrayLoan, ArraySample};
     #[pymodule_export]
     use super::bytes_queue::BytesQueue;
     #[pymodule_export]
@@ -42,9 +42,7 @@ mod _shmq {
     #[pymodule_export]
     use super::sync::{Condvar, Event, Lock, RLock, Semaphore};
     #[pymodule_export]
-    use super::tasks::{Task, Tasks};
-    #[pymodule_export]
-    use super::topic::{Subscriber, Topic};
+    use super::topic::{Publisher, Subscriber, Topic};
     use pyo3::prelude::*;
     use std::ffi::OsString;
 

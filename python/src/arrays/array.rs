@@ -6,22 +6,25 @@
 //!                  \--abort, or the block ended under a view--> aborting --last view gone--> ended
 //!   a lease:  open --done--> done, pinned while a view is alive --last view gone--> ended: its room is free
 //!                  \--give back--> giving back, while a view is alive --last view gone--> ended
+//!   a sample: open --the block ended--> passing, while a view is alive --last view gone--> ended: it was passed
 //! ```
 //!
 //! Invariants:
 //! 1. While something is exported (`exports > 0`), the guard of its record is alive: a loan that is not
-//!    committed, a lease that is not given back, or a view. So its memory is no other message's, and
+//!    committed, a lease that is not given back, a sample that is not passed, or a view. So its memory is no other message's, and
 //!    stays mapped.
 //! 2. `exports` and the state change under one mutex. No Python code runs under it.
 //! 3. What is exported leads into `description`, which never changes: the object that owns it is kept by
 //!    each export.
 
+use super::loan::Loaned;
 use super::message::Description;
+use super::sample::Sampled;
 use pyo3::exceptions::{PyBufferError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use shmq::{AckLease, DynLoan, View};
+use shmq::{AckLease, View};
 use std::ffi::c_int;
 use std::process;
 use std::ptr;
@@ -31,17 +34,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub enum Memory {
     /// A message that was got by copy.
     Own(#[allow(dead_code)] Vec<u8>),
-    Loan(DynLoan<'static>),
-    Aborting(#[allow(dead_code)] DynLoan<'static>),
+    Loan(Loaned),
+    Aborting(#[allow(dead_code)] Loaned),
     Lease(AckLease<'static, [u8]>),
     Done(#[allow(dead_code)] View<'static, [u8]>),
     GivingBack(#[allow(dead_code)] AckLease<'static, [u8]>),
+    Sample(Sampled),
+    Passing(#[allow(dead_code)] Sampled),
     Ended,
 }
 
 impl Memory {
     fn is_open(&self) -> bool {
-        matches!(self, Memory::Own(_) | Memory::Loan(_) | Memory::Lease(_))
+        matches!(self, Memory::Own(_) | Memory::Loan(_) | Memory::Lease(_) | Memory::Sample(_))
     }
 }
 
@@ -107,7 +112,8 @@ impl Array {
         let mut state = self.state();
         state.exports -= 1;
         if state.exports == 0 && !state.memory.is_open() {
-            // A loan that is dropped aborts, a view frees its room, a lease gives its message back.
+            // A loan that is dropped aborts, a view frees its room, a lease gives its message
+            // back, a sample is passed.
             state.memory = Memory::Ended;
         }
     }

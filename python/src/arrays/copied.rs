@@ -12,6 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use std::io::IoSlice;
 use std::ptr;
 use std::slice;
 
@@ -108,6 +109,17 @@ impl Viewed {
     /// Bytes of the message.
     pub fn length(&self) -> usize {
         self.message_bytes
+    }
+
+    /// The message in pieces: its head, and the elements where they lie.
+    pub fn with_pieces<R>(&self, call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let head = self.description.head_in_pieces();
+        let elements = match self.description.bytes() {
+            0 => &[],
+            // SAFETY: as in `write`. They are only copied.
+            bytes => unsafe { slice::from_raw_parts(self.buffer.0.buf.cast::<u8>(), bytes) },
+        };
+        call(&[IoSlice::new(&head), IoSlice::new(elements)])
     }
 
     /// Writes the message to memory of just its length.

@@ -5,7 +5,43 @@ use super::message::Description;
 use crate::errors;
 use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
-use shmq::DynLoan;
+use shmq::{DynLoan, DynTopicLoan, PutError};
+use std::ops::{Deref, DerefMut};
+
+/// A record that is written in place.
+pub enum Loaned {
+    Queue(DynLoan<'static>),
+    Topic(DynTopicLoan<'static>),
+}
+
+impl Loaned {
+    fn commit(self) -> Result<(), PutError> {
+        match self {
+            Loaned::Queue(loan) => loan.commit(),
+            Loaned::Topic(loan) => loan.commit(),
+        }
+    }
+}
+
+impl Deref for Loaned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Loaned::Queue(loan) => loan,
+            Loaned::Topic(loan) => loan,
+        }
+    }
+}
+
+impl DerefMut for Loaned {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Loaned::Queue(loan) => loan,
+            Loaned::Topic(loan) => loan,
+        }
+    }
+}
 
 /// An array to be filled in place: `with q.loan(shape, dtype) as a: ...`. It is put at the normal end of the
 /// block. If the block raises, or its process dies in it, nothing is put; nor if a view of it is alive at
@@ -15,7 +51,7 @@ pub struct ArrayLoan;
 
 impl ArrayLoan {
     /// Of a loan of `message_bytes`.
-    pub fn of(py: Python<'_>, mut loan: DynLoan<'static>, description: Description) -> PyResult<Py<ArrayLoan>> {
+    pub fn of(py: Python<'_>, mut loan: Loaned, description: Description) -> PyResult<Py<ArrayLoan>> {
         let begin = description.write_head(&mut loan);
         let elements = loan[begin..].as_mut_ptr();
         let array = Array::of(description, elements, Memory::Loan(loan));
@@ -24,7 +60,7 @@ impl ArrayLoan {
 }
 
 /// Takes the loan out of its array, if no view is alive. Otherwise it stays, or is aborted later.
-fn take(array: &Array, aborts_under_view: bool) -> PyResult<DynLoan<'static>> {
+fn take(array: &Array, aborts_under_view: bool) -> PyResult<Loaned> {
     let mut state = array.state();
     match std::mem::replace(&mut state.memory, Memory::Ended) {
         Memory::Loan(loan) if state.exports == 0 => Ok(loan),

@@ -11,7 +11,7 @@
 //! Invariants:
 //! 1. The elements begin at a multiple of 64 bytes of the segment, wherever the message begins: the
 //!    writer, which knows the address, chooses the padding. Mappings are aligned to pages, so that holds
-//!    in each process.
+//!    in each process. (Of what is put in pieces, where messages lie as usual: nothing rests on it.)
 //! 2. A `Description` that was read has room for its elements behind the head, within the message; its
 //!    shape and strides are those of one contiguous array.
 
@@ -26,6 +26,9 @@ const READ_ONLY: u8 = 2;
 
 /// A line of the cache, and the alignment that array libraries ask for.
 const ALIGN: usize = 64;
+
+/// Where messages in a ring begin, behind a multiple of `ALIGN`.
+const USUAL_BEGIN: usize = 8;
 
 /// As numpy has it.
 const MAX_DIMENSIONS: usize = 64;
@@ -110,7 +113,20 @@ impl Description {
 
     /// Writes the head to memory of `message_bytes`; returns where the elements begin (Invariant 1).
     pub fn write_head(&self, to: &mut [u8]) -> usize {
-        let begin = (to.as_ptr().addr() + self.head()).next_multiple_of(ALIGN) - to.as_ptr().addr();
+        let address = to.as_ptr().addr();
+        self.write_head_at(address, to)
+    }
+
+    /// The head, for a message whose address is not known: of one that lies as most do.
+    pub fn head_in_pieces(&self) -> Vec<u8> {
+        let mut head = vec![0; self.head() + ALIGN];
+        let begin = self.write_head_at(USUAL_BEGIN, &mut head);
+        head.truncate(begin);
+        head
+    }
+
+    fn write_head_at(&self, address: usize, to: &mut [u8]) -> usize {
+        let begin = (address + self.head()).next_multiple_of(ALIGN) - address;
         let text = self.element.text();
         to[..4].copy_from_slice(&TAG);
         to[4] = if self.is_fortran { FORTRAN } else { 0 } | if self.is_read_only { READ_ONLY } else { 0 };

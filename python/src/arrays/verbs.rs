@@ -1,7 +1,7 @@
 //! Arrays in place by a `Queue`.
 
 use super::lease::ArrayLease;
-use super::loan::ArrayLoan;
+use super::loan::{ArrayLoan, Loaned};
 use super::message::Description;
 use crate::queue::Queue;
 use crate::ring;
@@ -34,7 +34,8 @@ impl Queue {
         let description = Description::of(shape, dtype)?;
         let Some(length) = description.message_bytes() else { return Err(PyValueError::new_err("the array is too large")) };
         slf.get().mark_used();
-        ArrayLoan::of(slf.py(), ring::loan(slf.py(), ring, length, block, timeout)?, description)
+        let loan = ring::loan(slf.py(), ring, length, block, timeout)?;
+        ArrayLoan::of(slf.py(), Loaned::Queue(loan), description)
     }
 
     /// lease_array(block=True, timeout=None) -> ArrayLease

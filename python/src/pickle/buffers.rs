@@ -17,7 +17,9 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::io::IoSlice;
 use std::ptr;
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const TAG: [u8; 4] = [1, 0, 0, 0];
@@ -81,9 +83,8 @@ unsafe impl Send for From {}
 // SAFETY: as above.
 unsafe impl Sync for From {}
 
-/// Writes the message to memory of just its length.
-pub fn write(py: Python<'_>, pickle: &[u8], buffers: &[PyBuffer<u8>], to: &mut [u8]) {
-    let (_, begins) = layout(pickle.len(), buffers.iter().map(|buffer| buffer.len_bytes()), buffers.len());
+/// Writes all that is before the buffers.
+fn write_head(pickle: &[u8], buffers: &[PyBuffer<u8>], to: &mut [u8]) {
     to[..4].copy_from_slice(&TAG);
     to[4..8].copy_from_slice(&(buffers.len() as u32).to_le_bytes());
     to[8..16].copy_from_slice(&(pickle.len() as u64).to_le_bytes());
@@ -94,6 +95,30 @@ pub fn write(py: Python<'_>, pickle: &[u8], buffers: &[PyBuffer<u8>], to: &mut [
         at += 8;
     }
     to[at..at + pickle.len()].copy_from_slice(pickle);
+}
+
+/// Calls `call` with the message in pieces: the buffers where they lie.
+pub fn with_pieces<R>(pickle: &[u8], buffers: &[PyBuffer<u8>], call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+    const PADDING: [u8; ALIGN] = [0; ALIGN];
+    let (_, begins) = layout(pickle.len(), buffers.iter().map(|buffer| buffer.len_bytes()), buffers.len());
+    let mut head = vec![0; HEAD + 8 * buffers.len() + pickle.len()];
+    write_head(pickle, buffers, &mut head);
+    let mut end = head.len();
+    let mut pieces = vec![IoSlice::new(&head)];
+    for (buffer, begin) in buffers.iter().zip(begins) {
+        // SAFETY: `PyBuffer::<u8>` of a raw view: as many bytes in one piece, which it holds. They are only
+        // copied; a thread that writes to the array meanwhile makes the message torn, as any copy.
+        let bytes = unsafe { slice::from_raw_parts(buffer.buf_ptr().cast(), buffer.len_bytes()) };
+        pieces.extend([IoSlice::new(&PADDING[..begin - end]), IoSlice::new(bytes)]);
+        end = begin + bytes.len();
+    }
+    call(&pieces)
+}
+
+/// Writes the message to memory of just its length.
+pub fn write(py: Python<'_>, pickle: &[u8], buffers: &[PyBuffer<u8>], to: &mut [u8]) {
+    let (_, begins) = layout(pickle.len(), buffers.iter().map(|buffer| buffer.len_bytes()), buffers.len());
+    write_head(pickle, buffers, to);
     let from: Vec<From> = buffers.iter().map(|buffer| From(buffer.buf_ptr().cast(), buffer.len_bytes())).collect();
     let copy = |to: &mut [u8]| {
         for (&From(from, length), &begin) in from.iter().zip(&begins) {

@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use std::cell::Cell;
+use std::io::IoSlice;
 
 /// The largest buffer that is kept for the next message.
 const KEPT_BYTES: usize = 256 << 10;
@@ -67,6 +68,18 @@ impl Pickle {
             Pickle::Plain(bytes) => bytes.len(),
             Pickle::Array(array) => array.length(),
             Pickle::Pickled(pickled) => buffers::length(pickled.bytes(), pickled.buffers()),
+        }
+    }
+
+    /// The message in pieces: buffers and elements where they lie.
+    pub fn with_pieces<R>(&self, call: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        match self {
+            Pickle::Array(array) => array.with_pieces(call),
+            Pickle::Pickled(pickled) if !pickled.buffers().is_empty() => {
+                buffers::with_pieces(pickled.bytes(), pickled.buffers(), call)
+            }
+            Pickle::Pickled(pickled) => call(&[IoSlice::new(pickled.bytes())]),
+            Pickle::Plain(bytes) => call(&[IoSlice::new(bytes)]),
         }
     }
 

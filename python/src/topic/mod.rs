@@ -1,16 +1,28 @@
-//! `Topic` and `Subscriber`: objects that every subscriber sees.
+//! `Topic`: objects that every subscriber sees.
+//!
+//! | question | file |
+//! |---|---|
+//! | how are objects and arrays published? | `publisher` |
+//! | how are they read? | `subscriber` |
+//! | which thread uses an endpoint? | `exclusive` |
+
+mod exclusive;
+mod publisher;
+mod subscriber;
+
+pub use exclusive::Exclusive;
+pub use publisher::Publisher;
+pub use subscriber::Subscriber;
 
 use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
-use crate::pickle::{self, Pickle};
 use pyo3::exceptions::PyTimeoutError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 use pyo3::{Py, intern};
-use shmq::{DynSubscriber, DynTopic, GetError, MessageLayout, PutError, SubscribeError, WaitSubscribersError};
-use std::sync::{Mutex, PoisonError};
+use shmq::{DynSubscriber, DynTopic, MessageLayout, SubscribeError, WaitSubscribersError};
 
 fn pickles() -> MessageLayout {
     MessageLayout::encoded().type_name("object as pickle")
@@ -36,7 +48,7 @@ impl Topic {
 
     fn subscriber(&self, made: Result<DynSubscriber, SubscribeError>) -> PyResult<Subscriber> {
         let subscriber = made.map_err(|error| errors::Error::new_err(error.to_string()))?;
-        Ok(Subscriber { inner: Mutex::new(Some(subscriber.with_stop(interrupt::stop()))) })
+        Ok(Subscriber::of(subscriber.with_stop(interrupt::stop())))
     }
 }
 
@@ -86,43 +98,6 @@ impl Topic {
     #[staticmethod]
     fn unlink(name: &str) -> PyResult<()> {
         DynTopic::unlink(name).map_err(errors::of_open)
-    }
-
-    /// publish(obj, block=True, timeout=None)
-    ///
-    /// Pickles obj and publishes it to all subscribers. Waits while one of subscribe() lags a whole
-    /// capacity behind, for timeout seconds at most (None: for ever); queue.Full names it then. Nobody
-    /// waits for one of subscribe_lossy(). ShutDown if the topic was closed.
-    #[pyo3(signature = (obj, block=true, timeout=None))]
-    fn publish(
-        &self,
-        py: Python<'_>,
-        obj: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = truth)] block: bool,
-        timeout: Option<f64>,
-    ) -> PyResult<()> {
-        let (topic, pickle) = (self.topic()?, Pickle::of(obj)?);
-        let mut whole = Vec::new();
-        let bytes = match pickle.bytes() {
-            Some(bytes) => bytes,
-            None => {
-                // By copy: a loan would exclude lossy subscribers of this process.
-                whole.resize(pickle.length(), 0);
-                pickle.write(py, &mut whole);
-                &whole
-            }
-        };
-        let published = match topic.try_publish(bytes) {
-            Err(error) if block && (error.is_full() || matches!(error, PutError::Busy)) => {
-                let until = Until::after(timeout)?;
-                interrupt::wait(py, || match until {
-                    Until(None) => topic.publish(bytes),
-                    Until(Some(deadline)) => topic.publish_deadline(bytes, deadline),
-                })?
-            }
-            published => published,
-        };
-        published.map_err(|error| errors::of_put(py, error))
     }
 
     /// subscribe() -> Subscriber: one that misses nothing from now on; publishers wait for it.
@@ -180,106 +155,6 @@ impl Topic {
         let class = slf.get_type().qualname()?;
         let Some(topic) = slf.get().slot.if_set() else { return Ok(format!("<{class} not open>")) };
         Ok(format!("<{class} {:?}: {} subscribers>", topic.name(), topic.subscribers().len()))
-    }
-
-    #[classmethod]
-    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        handle::generic_alias(class, item)
-    }
-}
-
-/// One that sees every object of a topic. It belongs to the process that subscribed.
-#[pyclass(module = "shmq", frozen, weakref)]
-pub struct Subscriber {
-    /// Taken out while a call uses it.
-    inner: Mutex<Option<DynSubscriber>>,
-}
-
-/// A subscriber that is taken out.
-struct Exclusive(DynSubscriber);
-// SAFETY: it is taken out of its mutex, so that this thread alone uses it: what runs detached from the
-// interpreter runs on the same thread.
-unsafe impl Sync for Exclusive {}
-
-impl Subscriber {
-    fn with<R>(&self, call: impl FnOnce(&Exclusive) -> PyResult<R>) -> PyResult<R> {
-        let taken = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(subscriber) = taken else {
-            return Err(errors::Error::new_err("another call, of another thread or of a signal handler, uses this subscriber"));
-        };
-        let subscriber = Exclusive(subscriber);
-        let outcome = call(&subscriber);
-        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscriber.0);
-        outcome
-    }
-}
-
-impl Exclusive {
-    fn next(&self, until: Until) -> Result<Vec<u8>, GetError> {
-        match until {
-            Until(None) => self.0.next(),
-            Until(Some(deadline)) => self.0.next_deadline(deadline),
-        }
-    }
-}
-
-#[pymethods]
-impl Subscriber {
-    /// get(block=True, timeout=None)
-    ///
-    /// The next object. Waits while there is none, for timeout seconds at most (None: for ever);
-    /// queue.Empty if none came; ShutDown if the topic was closed and nothing is left. A lossy subscriber
-    /// that was overtaken raises Lagged once, and goes on with what is left.
-    #[pyo3(signature = (block=true, timeout=None))]
-    fn get<'py>(
-        &self,
-        py: Python<'py>,
-        #[pyo3(from_py_with = truth)] block: bool,
-        timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let got = self.with(|subscriber| match subscriber.0.try_next() {
-            Err(GetError::Empty | GetError::Busy) if block => {
-                let until = Until::after(timeout)?;
-                interrupt::wait(py, || subscriber.next(until))
-            }
-            got => Ok(got),
-        })?;
-        pickle::load(py, got.map_err(|error| errors::of_get(py, error))?)
-    }
-
-    /// get_nowait(): get(block=False)
-    fn get_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.get(py, false, None)
-    }
-
-    /// latest(): the newest object; those before it are passed. queue.Empty if there is none.
-    fn latest<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let latest = self.with(|subscriber| subscriber.0.latest().map_err(|error| errors::of_get(py, error)))?;
-        pickle::load(py, latest)
-    }
-
-    /// How many objects it did not see, exactly.
-    #[getter]
-    fn missed(&self) -> PyResult<u64> {
-        self.with(|subscriber| Ok(subscriber.0.missed()))
-    }
-
-    /// How many objects are before it.
-    #[getter]
-    fn lag(&self) -> PyResult<u64> {
-        self.with(|subscriber| Ok(subscriber.0.lag()))
-    }
-
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    /// The next object; the loop ends when the topic is closed and nothing is left.
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.get(py, true, None) {
-            Err(error) if errors::is_shut_down(py, &error) => Ok(None),
-            next => next.map(Some),
-        }
     }
 
     #[classmethod]
