@@ -6,13 +6,14 @@ multiprocessing changes its import: `from shmq.multiprocessing import Process, Q
 
 from . import _processes
 from ._queues import JoinableQueue, Queue, SimpleQueue
-from ._shmq import Array, ArrayLease, ArrayLoan, BytesQueue, Error, Lagged, Lease, Subscriber, Topic
+from ._shmq import Array, ArrayLease, ArrayLoan, ArraySample, BytesQueue, Error, Lagged, Lease, Publisher, Subscriber, Topic
 from ._structs import StructQueue
 
 __all__ = [
     "Array",
     "ArrayLease",
     "ArrayLoan",
+    "ArraySample",
     "BytesQueue",
     "Empty",
     "Error",
@@ -21,6 +22,7 @@ __all__ = [
     "Lagged",
     "Lease",
     "ProcessPoolExecutor",
+    "Publisher",
     "Queue",
     "ShutDown",
     "SimpleQueue",

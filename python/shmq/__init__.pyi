@@ -7,10 +7,12 @@ from ._queues import SimpleQueue as SimpleQueue
 from ._shmq import Array as Array
 from ._shmq import ArrayLease as ArrayLease
 from ._shmq import ArrayLoan as ArrayLoan
+from ._shmq import ArraySample as ArraySample
 from ._shmq import BytesQueue as BytesQueue
 from ._shmq import Error as Error
 from ._shmq import Lagged as Lagged
 from ._shmq import Lease as Lease
+from ._shmq import Publisher as Publisher
 from ._shmq import Subscriber as Subscriber
 from ._shmq import Topic as Topic
 from ._structs import StructQueue as StructQueue
@@ -20,6 +22,7 @@ __all__ = [
     "Array",
     "ArrayLease",
     "ArrayLoan",
+    "ArraySample",
     "BytesQueue",
     "Empty",
     "Error",
@@ -28,6 +31,7 @@ __all__ = [
     "Lagged",
     "Lease",
     "ProcessPoolExecutor",
+    "Publisher",
     "Queue",
     "ShutDown",
     "SimpleQueue",
