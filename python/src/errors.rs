@@ -54,6 +54,14 @@ impl Class {
     }
 }
 
+/// Is it an error of the ring itself, and not that there is no room, nor what a signal's handler raised?
+pub fn is_of_ring(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<Error>(py)
+        || error.is_instance_of::<PyValueError>(py)
+        || error.is_instance_of::<PyOSError>(py)
+        || Class::ShutDown.is_class_of(py, error)
+}
+
 pub fn is_full(py: Python<'_>, error: &PyErr) -> bool {
     Class::Full.is_class_of(py, error)
 }

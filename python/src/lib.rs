@@ -20,6 +20,7 @@ mod pickle;
 mod queue;
 mod readiness;
 mod ring;
+mod role;
 mod sync;
 mod tasks;
 mod topic;
@@ -39,6 +40,8 @@ mod _shmq {
     use super::lease::Lease;
     #[pymodule_export]
     use super::queue::Queue;
+    #[pymodule_export]
+    use super::role::{Role, Taken};
     #[pymodule_export]
     use super::sync::{Condvar, Event, Lock, RLock, Semaphore};
     #[pymodule_export]

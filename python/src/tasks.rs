@@ -52,6 +52,14 @@ pub struct Tasks {
     open: Slot<Ring>,
 }
 
+/// An exception as a value, if it is one that programs expect.
+fn returned(py: Python<'_>, error: PyErr) -> PyResult<Option<Bound<'_, PyAny>>> {
+    match error.is_instance_of::<PyException>(py) {
+        true => Ok(Some(error.into_value(py).into_bound(py).into_any())),
+        false => Err(error),
+    }
+}
+
 /// What `get` returns: job, number, is_ok, and the object, or why it could not be loaded.
 type Got<'py> = (i64, i64, bool, Bound<'py, PyAny>);
 
@@ -82,30 +90,43 @@ impl Tasks {
         Ok(tasks)
     }
 
-    /// put(job, number, is_ok, obj, block=True, timeout=None): as Queue.put.
+    /// put(job, number, is_ok, obj, block=True, timeout=None) -> why it was not put, or None
+    ///
+    /// As Queue.put. Full is raised, and what a signal's handler raises; what pickling raised, and any other
+    /// error, is returned: so a caller knows one from the other.
     #[pyo3(signature = (job, number, is_ok, obj, block=true, timeout=None))]
     #[allow(clippy::too_many_arguments)] // A tag, and the arguments of Queue.put.
-    fn put(
+    fn put<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         job: i64,
         number: i64,
         is_ok: bool,
-        obj: &Bound<'_, PyAny>,
+        obj: &Bound<'py, PyAny>,
         block: bool,
         timeout: Option<f64>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let ring = self.open.get()?;
-        let pickle = Pickle::of(obj)?;
+        let pickle = match Pickle::of(obj) {
+            Ok(pickle) => pickle,
+            Err(error) => return returned(py, error),
+        };
         let length = pickle.bytes().map_or_else(|| pickle.length(), <[u8]>::len);
-        let mut loan = ring::loan(py, ring, length + TAG_BYTES, block, timeout)?;
+        let mut loan = match ring::loan(py, ring, length + TAG_BYTES, block, timeout) {
+            Ok(loan) => loan,
+            Err(error) if errors::is_of_ring(py, &error) => return returned(py, error),
+            Err(error) => return Err(error),
+        };
         let (object, tag) = loan.split_at_mut(length);
         match pickle.bytes() {
             Some(bytes) => object.copy_from_slice(bytes),
             None => pickle.write(py, object),
         }
         tag.copy_from_slice(&Tag { job, number, is_ok }.to_bytes());
-        loan.commit().map_err(|error| errors::of_put(py, error))
+        match loan.commit() {
+            Ok(()) => Ok(None),
+            Err(error) => returned(py, errors::of_put(py, error)),
+        }
     }
 
     /// get(block=True, timeout=None) -> (job, number, is_ok, obj): waits and raises as Queue.get. An
@@ -193,7 +214,15 @@ impl Task {
 
     /// read() -> (job, number, is_ok, obj): as Tasks.get returns it.
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Got<'py>> {
-        got(py, self.tag, self.load(py))
+        let loaded = match self.load(py) {
+            // It may be what a signal's handler raised. Then it is raised here, and the task comes back.
+            Err(error) => match self.load(py) {
+                Ok(_) => return Err(error),
+                again => again,
+            },
+            loaded => loaded,
+        };
+        got(py, self.tag, loaded)
     }
 
     /// done(): no worker gets it any more.

@@ -9,8 +9,8 @@ nothing to do, or while a caller leads. A caller that waits for its result takes
 too, until it has its own: then no other thread runs between a worker's answer and its caller.
 
 Invariants:
-1. One thread at a time takes results: the one that has `_taking`. Whoever gives it up while there are
-   jobs wakes the handler.
+1. One thread at a time takes results: the one that has the role `_taking`. Whoever gives it up while
+   there are jobs wakes the handler.
 2. The handler sets `_is_idle` before it checks that there is nothing to do, and sleeps only then; a
    thread that adds something to do checks `_is_idle` afterwards, and wakes it.
 3. An answer that a caller takes is on lease until it was delivered: a Ctrl-C gives it back.
@@ -18,6 +18,7 @@ Invariants:
 """
 
 import collections
+import contextlib
 import itertools
 import os
 import select
@@ -25,7 +26,7 @@ import threading
 import time
 from queue import Empty, Full
 
-from .._shmq import Tasks
+from .._shmq import Role, Tasks
 from . import worker
 from .errors import BrokenPool, Terminated
 
@@ -72,12 +73,12 @@ class Core:
         self._backlog = collections.deque()
         # Answers for the handler.
         self._answers = collections.deque()
-        self._taking = threading.RLock()
-        self._is_taken = False
         self._is_idle = False
         self._must_start = False
         self._poller = None
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Who takes results.
+        self._taking = Role(self.jobs, self._wakeup)
         self._handler = None
 
     def start(self):
@@ -119,14 +120,15 @@ class Core:
         put, number_of_job = self.tasks.put, job._job
         calls = iter(calls)
         try:
+            self.jobs[number_of_job] = job
             if not self._backlog:
                 for number, call in calls:
                     try:
-                        put(number_of_job, number, True, call, False)
+                        error = put(number_of_job, number, True, call, False)
                     except Full:
                         calls = itertools.chain([(number, call)], calls)
                         break
-                    except Exception as error:
+                    if error is not None:
                         self._answer(number_of_job, number, False, error)
                 else:
                     calls = None
@@ -141,6 +143,7 @@ class Core:
 
     def submit_from(self, job, calls):
         """As submit(), for an iterable that may block, or raise: by a thread of its own."""
+        self.jobs[job._job] = job
         self._added(job)
         threading.Thread(target=self._feed_from, args=(job, calls), name="shmq-pool-input", daemon=True).start()
 
@@ -148,7 +151,7 @@ class Core:
         if self.is_over:
             # Invariant 4.
             job.abandon(self.broken or Terminated("the pool was terminated before the task had begun"))
-        elif self._is_idle and (self._backlog or not self._is_taken):
+        elif self._is_idle and (self._backlog or not self._taking.is_taken()):
             self.wake()
 
     def _feed_from(self, job, calls):
@@ -168,13 +171,12 @@ class Core:
         """Waits for room. False: there is no need any more."""
         while job in self.jobs and self.state != TERMINATE and not self.is_over:
             try:
-                self.tasks.put(job, number, True, call, True, _SLICE)
-                return True
+                error = self.tasks.put(job, number, True, call, True, _SLICE)
             except Full:
                 continue
-            except Exception as error:
+            if error is not None:
                 self._answer(job, number, False, error)
-                return True
+            return True
         return False
 
     def _feed(self):
@@ -183,11 +185,11 @@ class Core:
             job, calls = self._backlog[0]
             for number, call in calls if job in self.jobs else ():
                 try:
-                    self.tasks.put(job, number, True, call, False)
+                    error = self.tasks.put(job, number, True, call, False)
                 except Full:
                     self._backlog[0] = (job, itertools.chain([(number, call)], calls))
                     return
-                except Exception as error:
+                if error is not None:
                     self._answer(job, number, False, error)
             self._backlog.popleft()
 
@@ -197,21 +199,17 @@ class Core:
         """Takes results until that job has ended, or until the deadline. False: another thread takes them."""
         if self._backlog:
             return False
-        # The handler of a signal may wait for a result while its thread does.
-        is_nested = self._taking._is_owned()
-        if not self._taking.acquire(False):
-            return False
-        self._is_taken = True
-        try:
-            return self._lead(job, deadline)
-        finally:
-            self._is_taken = is_nested
-            self._taking.release()
-            if is_nested:
+        if self._taking.is_mine():
+            # The handler of a signal waits while its thread does.
+            try:
+                return self._lead(job, deadline)
+            finally:
                 self._wake_taker()
-            elif self.jobs or self.state != RUN:
-                # Invariant 1.
-                self.wake()
+        with self._taking.take() as is_mine:
+            has_led = is_mine and self._lead(job, deadline)
+        if self.state != RUN:
+            self.wake()
+        return has_led
 
     def _lead(self, job, deadline):
         lease = self.results.lease
@@ -234,32 +232,23 @@ class Core:
 
     def _take(self):
         """As the handler: takes results for a while. False: a caller leads, or there are no jobs."""
-        if not self.jobs or not self._taking.acquire(False):
+        if not self.jobs:
             return False
-        self._is_taken = True
-        try:
+        with self._taking.take(False) as is_mine:
+            if not is_mine:
+                return False
             end = time.monotonic() + _SLICE
-            while self.jobs and self.state != TERMINATE and time.monotonic() < end:
-                self._deliver_here(*self.results.get(True, _SLICE))
-                self._work_off()
-        except Empty:
-            pass
-        finally:
-            self._is_taken = False
-            self._taking.release()
-        return True
+            with contextlib.suppress(Empty):
+                while self.jobs and self.state != TERMINATE and time.monotonic() < end:
+                    self._deliver_here(*self.results.get(True, _SLICE))
+                    self._work_off()
+            return True
 
     def _take_what_is_there(self):
         """What workers said before they ended, unless a caller takes it."""
-        if not self._taking.acquire(False):
-            return
-        try:
-            while True:
+        with self._taking.take(False) as is_mine, contextlib.suppress(Empty):
+            while is_mine:
                 self._deliver_here(*self.results.get(False))
-        except Empty:
-            pass
-        finally:
-            self._taking.release()
 
     def _deliver(self, job, number, is_ok, value):
         """Delivers an answer, in whatever thread."""
@@ -339,7 +328,7 @@ class Core:
         """A worker ended before it was ready."""
         self._failures += 1
         bound = max(self._processes, _RAISED if self._last_error is not None else _KILLED)
-        if self._failures < bound:
+        if self._failures < bound or self.broken is not None:
             return
         cause = self._last_error
         why = f"its initializer raised {cause!r}" if cause is not None else f"its exit code is {exitcode}"
@@ -369,12 +358,12 @@ class Core:
     def wake(self):
         """Has the handler check what there is to do."""
         os.eventfd_write(self._wakeup, 1)
-        if self._is_taken and not self._is_idle:
+        if not self._is_idle and self._taking.is_taken():
             self._wake_taker()
 
     def ended(self):
         """A job has ended; the caller that leads may wait for it, while another thread ended it."""
-        if self._is_taken and not self._taking._is_owned():
+        if self._taking.is_taken() and not self._taking.is_mine():
             self._wake_taker()
 
     def _wake_taker(self):
@@ -400,9 +389,9 @@ class Core:
         self._is_idle = True
         try:
             # Invariant 2.
-            if self._answers or (self.jobs and not self._is_taken) or (self.state != RUN and not self.jobs):
+            if self._answers or (self.jobs and not self._taking.is_taken()) or (self.state != RUN and not self.jobs):
                 return
-            # A second Ctrl-C may have kept a caller from waking this thread.
+            # A Ctrl-C may have kept a caller from waking this thread.
             self._polled(_RETRY_MS if self._must_start or self.jobs else None)
         finally:
             self._is_idle = False

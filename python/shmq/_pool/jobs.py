@@ -4,9 +4,12 @@ Invariants:
 1. `take` may be given the same answer twice: a worker may be killed behind its answer, and a thread
    that takes results may be interrupted in the middle of `take`. What was taken is marked after all
    else, and `core.jobs` loses the job last.
+2. Threads that run callers' code hold no lock that others need: a Ctrl-C in threading.Event.wait, or in
+   a Condition's, may leave its lock locked for ever.
 """
 
 import collections
+import contextlib
 import itertools
 import multiprocessing.pool as _theirs
 import sys
@@ -19,6 +22,27 @@ __all__ = ["Apply", "Imap", "ImapUnordered", "Map"]
 _numbers = itertools.count()
 
 
+class _Waiters(collections.deque):
+    """Threads that wait, each for a lock of its own (Invariant 2)."""
+
+    def wait(self, is_over, timeout):
+        """Waits until wake(), unless it is over already."""
+        lock = threading.Lock()
+        lock.acquire()
+        self.append(lock)
+        try:
+            if not is_over():
+                lock.acquire(True, -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+        finally:
+            with contextlib.suppress(ValueError):
+                self.remove(lock)
+
+    def wake(self):
+        with contextlib.suppress(IndexError):
+            while True:
+                self.popleft().release()
+
+
 class Apply(_theirs.ApplyResult):
     """The result of one call."""
 
@@ -29,13 +53,12 @@ class Apply(_theirs.ApplyResult):
     def __init__(self, pool, callback=None, error_callback=None):
         # A pool lives as long as its jobs.
         self._pool = pool
-        self._core = core = pool._core
+        self._core = pool._core
         self._job = next(_numbers)
         self._callback = callback
         self._error_callback = error_callback
         # Callbacks are called by the pool's thread alone.
         self.is_for_handler = callback is not None or error_callback is not None
-        core.jobs[self._job] = self
 
     def ready(self):
         """Has the call ended?"""
@@ -61,11 +84,7 @@ class Apply(_theirs.ApplyResult):
 
     def _follow(self, timeout):
         """Another thread takes the results."""
-        # One for all threads that wait.
-        event = self.__dict__.setdefault("_event", threading.Event())
-        # It may have ended before there was an event to set.
-        if not self._is_ended:
-            event.wait(timeout)
+        self.__dict__.setdefault("_waiters", _Waiters()).wait(self.ready, timeout)
 
     def get(self, timeout=None):
         """What the call returned; raises what it raised. TimeoutError after timeout seconds."""
@@ -91,9 +110,9 @@ class Apply(_theirs.ApplyResult):
                 _call_back(callback, outcome[1])
         self._outcome = outcome
         self._is_ended = True
-        event = self.__dict__.get("_event")
-        if event is not None:
-            event.set()
+        waiters = self.__dict__.get("_waiters")
+        if waiters is not None:
+            waiters.wake()
         self._callback = self._error_callback = None
         self._core.jobs.pop(self._job, None)
         self._core.ended()
@@ -121,17 +140,18 @@ class Map(Apply):
         self._count = -(-length // chunksize) if length else 0
         self._taken = set()
         if not length:
+            self.is_for_handler = False
             self._end((True, []))
 
     def take(self, number, is_ok, value):
-        if number in self._taken:
-            return
-        if is_ok:
-            begin = number * self._chunksize
-            self._values[begin : begin + self._chunksize] = value
-        elif self._error is None:
-            self._error = value
-        self._taken.add(number)
+        if number not in self._taken:
+            if is_ok:
+                begin = number * self._chunksize
+                self._values[begin : begin + self._chunksize] = value
+            elif self._error is None:
+                self._error = value
+            self._taken.add(number)
+        # What comes twice too: the first time may not have got this far.
         self._check()
 
     def _check(self):
@@ -157,29 +177,36 @@ class Imap(_theirs.IMapIterator):
 
     def __init__(self, pool):
         self._pool = pool
-        self._core = core = pool._core
-        self._cond = threading.Condition(threading.Lock())
+        self._core = pool._core
         self._job = next(_numbers)
+        # Held by threads of the pool alone (Invariant 2).
+        self._mutex = threading.Lock()
+        self._waiters = _Waiters()
         self._items = collections.deque()
-        # How many have been taken, in order; and those beyond.
+        # All up to that number have been taken, and these beyond.
         self._index = 0
-        self._unsorted = {}
+        self._beyond = {}
         self._length = None
-        core.jobs[self._job] = self
+        self._is_ended = False
 
     def next(self, timeout=None):
         """The next result; TimeoutError after timeout seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._cond:
-            while not self._items:
-                if self._index == self._length:
-                    self._pool = None
-                    raise StopIteration
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError
-                self._cond.wait(left)
-            is_ok, value = self._items.popleft()
+        while True:
+            # Behind the last item.
+            is_ended = self._is_ended
+            try:
+                is_ok, value = self._items.popleft()
+                break
+            except IndexError:
+                pass
+            if is_ended:
+                self._pool = None
+                raise StopIteration
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            self._waiters.wait(lambda: self._items or self._is_ended, left)
         if is_ok:
             return value
         raise value
@@ -188,21 +215,30 @@ class Imap(_theirs.IMapIterator):
 
     def take(self, number, is_ok, value):
         """Takes the answer of a worker."""
-        with self._cond:
-            if number < self._index or number in self._unsorted:
+        with self._mutex:
+            if number < self._index or number in self._beyond or self._is_ended:
                 return
-            self._unsorted[number] = (is_ok, value)
-            while self._index in self._unsorted:
-                self._items.append(self._unsorted.pop(self._index))
+            self._beyond[number] = self._add(is_ok, value)
+            # Tasks end nearly in order, so few numbers are kept.
+            while self._index in self._beyond:
+                self._pass(self._beyond.pop(self._index))
                 self._index += 1
-            self._changed()
+            self._check()
 
-    def _changed(self):
-        self._cond.notify()
+    def _add(self, is_ok, value):
+        """Keeps it until it is its turn."""
+        return (is_ok, value)
+
+    def _pass(self, item):
+        """It is its turn."""
+        self._items.append(item)
+
+    def _check(self):
         if self._index == self._length:
-            self._cond.notify_all()
+            self._is_ended = True
             self._core.jobs.pop(self._job, None)
             self._pool = None
+        self._waiters.wake()
 
     def stop(self, number, error):
         """There are no tasks from that number on: the iterable raised."""
@@ -211,18 +247,17 @@ class Imap(_theirs.IMapIterator):
 
     def set_length(self, length):
         """So many tasks have been put."""
-        with self._cond:
-            if self._length is None:
-                self._length = length
-                self._changed()
+        with self._mutex:
+            self._length = length
+            self._check()
 
     def fail(self, error):
         """There will be no more answers."""
-        with self._cond:
-            self._items.extend(self._unsorted.pop(number) for number in sorted(self._unsorted))
-            self._items.append((False, error))
-            self._length = self._index
-            self._changed()
+        with self._mutex:
+            if not self._is_ended:
+                self._items.append((False, error))
+                self._length = self._index
+                self._check()
 
     abandon = fail
 
@@ -230,27 +265,11 @@ class Imap(_theirs.IMapIterator):
 class ImapUnordered(Imap):
     """The results of an imap in the order in which they come."""
 
-    def take(self, number, is_ok, value):
-        with self._cond:
-            if number < self._index_in_order or number in self._unsorted:
-                return
-            self._items.append((is_ok, value))
-            self._index += 1
-            # Tasks end nearly in order, so few numbers are kept.
-            self._unsorted[number] = None
-            while self._index_in_order in self._unsorted:
-                del self._unsorted[self._index_in_order]
-                self._index_in_order += 1
-            self._changed()
+    def _add(self, is_ok, value):
+        self._items.append((is_ok, value))
 
-    _index_in_order = 0
-
-    def fail(self, error):
-        with self._cond:
-            self._unsorted.clear()
-            self._items.append((False, error))
-            self._length = self._index
-            self._changed()
+    def _pass(self, item):
+        pass
 
 
 def _call_back(callback, value):

@@ -76,9 +76,13 @@ class _Worker:
     def _put(self, job, number, is_ok, result):
         while True:
             try:
-                return self._results.put(job, number, is_ok, result, True, _SLICE)
+                error = self._results.put(job, number, is_ok, result, True, _SLICE)
             except Full:
                 self._parent.check()
+                continue
+            if error is not None:
+                raise error
+            return
 
 
 def work(tasks, results, number, initializer, initargs, maxtasks, wraps, retries):

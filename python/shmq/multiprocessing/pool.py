@@ -115,7 +115,8 @@ class Pool(_theirs.Pool):
     def _submit(self, job, iterable, chunksize, calls):
         if type(iterable) in _AT_HAND:
             job.set_length(-(-len(iterable) // chunksize))
-            self._core.submit(job, calls)
+            if len(iterable):
+                self._core.submit(job, calls)
         else:
             self._core.submit_from(job, calls)
 
