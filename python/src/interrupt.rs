@@ -11,6 +11,7 @@
 //! 1. What a handler raised stays in `RAISED` until the call that it ended takes it: no Python code
 //!    runs in between.
 
+use crate::errors;
 use pyo3::prelude::*;
 use shmq::Stop;
 use std::cell::Cell;
@@ -39,7 +40,10 @@ fn run_handlers() -> ControlFlow<()> {
     if !is_main_thread() {
         return ControlFlow::Continue(());
     }
-    match Python::attach(|py| py.check_signals()) {
+    // `None`: a finalizer waits at the end of the interpreter, which handles no signals any more.
+    let handled = Python::try_attach(|py| py.check_signals())
+        .unwrap_or_else(|| Err(errors::Error::new_err("the interpreter is at its end: nothing waits any more")));
+    match handled {
         Ok(()) => ControlFlow::Continue(()),
         Err(raised) => {
             RAISED.set(Some(raised));

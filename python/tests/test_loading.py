@@ -68,3 +68,24 @@ def test_what_is_in_a_container_often_is_in_its_pickle_once(text):
     for container in ([text] * 50, tuple([text] * 3), {1: text, 2: text, 3: [text]}):
         q.put(container)
         assert q.get() == container
+
+
+def test_memory_that_runs_out_is_an_exception(run):
+    said = run(
+        """
+        import resource, shmq
+
+        q = shmq.Queue()
+        text = b"x" * (100 << 20)
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (50 << 20), used + (50 << 20)))
+        for obj in (text, [text]):
+            try:
+                q.put(obj)
+            except MemoryError:
+                print("MemoryError")
+        q.put("small")
+        print(q.qsize())
+        """
+    )
+    assert said == ["MemoryError", "MemoryError", "1"]

@@ -10,7 +10,7 @@
 use super::KEPT_BYTES;
 use super::buffers::Callback;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyKeyError;
+use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -36,17 +36,25 @@ impl Sink {
     fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(data) = data.cast_exact::<PyBytes>() {
-            bytes.extend_from_slice(data.as_bytes());
-            return Ok(data.as_bytes().len());
+            let data = data.as_bytes();
+            reserve(&mut bytes, data.len())?;
+            bytes.extend_from_slice(data);
+            return Ok(data.len());
         }
         // A buffer that stays in the pickle.
         let raw = data.call_method0(intern!(data.py(), "raw"));
         let buffer = PyBuffer::<u8>::get(raw.as_ref().unwrap_or(data))?;
         let first = bytes.len();
+        reserve(&mut bytes, buffer.len_bytes())?;
         bytes.resize(first + buffer.len_bytes(), 0);
         buffer.copy_to_slice(data.py(), &mut bytes[first..])?;
         Ok(buffer.len_bytes())
     }
+}
+
+/// MemoryError, where Rust would abort the process.
+fn reserve(bytes: &mut Vec<u8>, more: usize) -> PyResult<()> {
+    bytes.try_reserve(more).map_err(|error| PyMemoryError::new_err(error.to_string()))
 }
 
 /// How types say that they are pickled: what was registered with `ForkingPickler` and, behind that,

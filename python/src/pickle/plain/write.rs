@@ -123,6 +123,8 @@ impl Writer<'_> {
             // It may be in the container more than once, which the module finds out.
             return None;
         }
+        // Without memory for it, the module says so.
+        self.to.try_reserve(content.len() + 8).ok()?;
         if let Ok(length) = u8::try_from(content.len()) {
             self.to.extend_from_slice(&[short, length]);
         } else {
