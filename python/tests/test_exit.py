@@ -149,18 +149,18 @@ def test_forks_beside_a_thread_that_waits(run):
 def test_a_finalizer_that_waits_does_not_hold_the_end_up(run):
     said = run(
         """
-        import sys, shmq
+        import os, sys, shmq
 
-        full = shmq.Queue(1)
+        full, empty = shmq.Queue(1), shmq.Queue()
         full.put(0)
 
         class Late:
-            def __del__(self, verbs=(lambda: full.put(1), shmq.Queue().get), error=shmq.Error, print=print):
-                for verb in verbs:
+            def __del__(self, verbs=((full.put, 1), (empty.get,)), error=shmq.Error, write=os.write):
+                for verb, *arguments in verbs:
                     try:
-                        verb()
+                        verb(*arguments)
                     except error as raised:
-                        print(raised)
+                        write(1, f"{raised}\\n".encode())
 
         # What sys holds is finalized when the interpreter is nearly gone.
         sys.late = Late()
