@@ -13,6 +13,7 @@
 
 mod arguments;
 mod attach;
+mod declaration;
 mod diagnosis;
 mod failure;
 mod json;

@@ -22,6 +22,8 @@ pub struct About {
     pub predecessor: Option<Predecessor>,
     /// Size of a message, or of one element of a slice.
     pub unit_bytes: u64,
+    /// Its alignment.
+    pub unit_align: u64,
     /// Bound in messages; `None` if only bytes bound the queue. In a topic: how far publishers may
     /// be ahead of a gating subscriber.
     pub capacity: Option<u64>,

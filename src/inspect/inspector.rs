@@ -60,6 +60,7 @@ impl Inspector {
             structure: info.structure.as_ref().map(|structure| structure.text().to_owned()),
             predecessor: self.view.predecessor(),
             unit_bytes: geometry.message_bytes,
+            unit_align: geometry.message_align,
             capacity: (geometry.capacity != u64::MAX).then_some(geometry.capacity),
             capacity_bytes: geometry.ring_bytes(),
             max_message_bytes: geometry.max_message_bytes(),

@@ -36,6 +36,9 @@ mod records;
 mod snapshot;
 mod topic;
 
+/// For the command: a structure's text, read.
+#[doc(hidden)]
+pub use crate::message::schema::{ParsedField, ParsedType, ParsedVariant, parsed};
 pub use crate::shm::segment::{Owners, Predecessor, Removal, WhyReplaced};
 pub use about::{About, Kind};
 pub use inspector::Inspector;

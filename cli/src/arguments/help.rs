@@ -53,6 +53,12 @@ A message leaves the queue when it has been written. What is not written when a 
 when the output takes no more, or when its reader goes away, is back in the queue. The end of
 the reader is noticed also while no message comes.";
 
+pub const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  shmq schema ticks                    type, size, schema, and the text of the structure
+  shmq schema ticks --c > tick.h       the same struct in C, checked against the queue when it is opened
+  shmq schema ticks --rust             and in Rust; --cpp and --python are the others";
+
 pub const TOP_KEYS: &str = "\
 Keys:
   up, down, k, j   select a queue            s   sort by the next column

@@ -6,10 +6,10 @@ mod values;
 mod verbs;
 
 pub use owners::AllowedOwners;
-pub use verbs::{Close, Create, Doctor, Drain, Evict, Get, Ls, Order, Peek, Put, Recover, Rm, Schema, Stat, Top};
+pub use verbs::{Close, Create, Doctor, Drain, Evict, Get, Language, Ls, Order, Peek, Put, Recover, Rm, Schema, Stat, Top};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use help::{EXIT_CODES, GET_EXAMPLES, PUT_EXAMPLES, TOP_KEYS, WHERE_TO_BEGIN};
+use help::{EXIT_CODES, GET_EXAMPLES, PUT_EXAMPLES, SCHEMA_EXAMPLES, TOP_KEYS, WHERE_TO_BEGIN};
 
 /// See and operate live shmq queues and topics: between processes, in named shared memory.
 #[derive(Parser, Debug)]
@@ -47,7 +47,9 @@ pub enum Verb {
     /// Show everything that is known about a queue: counters, rates, what is held, which processes
     /// wait
     Stat(Stat),
-    /// Show what the messages of a queue are: type, schema, and the text of their structure
+    /// Show what the messages of a queue are: type, schema, and the text of their structure; or the
+    /// struct itself, in C, C++, Rust or Python
+    #[command(after_help = SCHEMA_EXAMPLES)]
     Schema(Schema),
     /// Watch all queues live
     #[command(after_help = TOP_KEYS)]

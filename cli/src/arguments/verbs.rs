@@ -25,11 +25,31 @@ pub struct Ls {
 
 #[derive(Args, Debug)]
 pub struct Schema {
-    /// The queue
+    /// The queue or the topic
     pub name: String,
-    /// Write JSON, for programs
+    /// Write JSON, for programs; with one of the languages below, its source is in it
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub language: Language,
+}
+
+/// The language to declare the messages in.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct Language {
+    /// Write the struct of the messages in C, with the macro that makes its schema
+    #[arg(long)]
+    pub c: bool,
+    /// The same in C++
+    #[arg(long)]
+    pub cpp: bool,
+    /// The same in Rust, with its attribute
+    #[arg(long)]
+    pub rust: bool,
+    /// The same in Python: a dtype of numpy
+    #[arg(long)]
+    pub python: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,7 +1,8 @@
 //! `shmq schema`: what the messages of a queue are.
 
 use crate::arguments::Schema;
-use crate::failure::Failure;
+use crate::declaration::{Declaration, is_asked};
+use crate::failure::{Failure, OTHER};
 use crate::json;
 use crate::stdio;
 use crate::text;
@@ -11,6 +12,7 @@ use shmq::inspect::{About, Inspector, Kind};
 pub fn run(arguments: &Schema) -> Result<u8, Failure> {
     let name = &arguments.name;
     let about = Inspector::open(name).map_err(|error| Failure::open(name, &error))?.about();
+    let source = if is_asked(&arguments.language) { source(arguments, &about)? } else { None };
     if arguments.json {
         stdio::print(&json::text(&json!({
             "name": name,
@@ -19,11 +21,23 @@ pub fn run(arguments: &Schema) -> Result<u8, Failure> {
             "schema": about.schema,
             "structure": about.structure,
             "unit_bytes": about.unit_bytes,
+            "unit_align": about.unit_align,
+            "source": source.map(|(language, text)| json!({ "language": language, "text": text })),
         })))?;
+    } else if let Some((_, text)) = source {
+        stdio::print(&text)?;
     } else {
         stdio::print(&report(&about))?;
     }
     Ok(0)
+}
+
+/// The struct in the language that was asked for.
+fn source(arguments: &Schema, about: &About) -> Result<Option<(&'static str, String)>, Failure> {
+    let cannot =
+        |why: String| Failure::new(OTHER, format!("the messages of {} cannot be declared: {why}", text::quoted(&arguments.name)));
+    let declaration = Declaration::of(&arguments.name, about).map_err(cannot)?;
+    Ok(declaration.in_language(&arguments.language))
 }
 
 fn report(about: &About) -> String {

@@ -4,6 +4,7 @@
 mod support;
 
 mod command;
+mod declaring;
 mod diagnosing;
 mod directory;
 mod ending;

@@ -34,6 +34,8 @@ mod parse;
 pub(crate) use difference::first_difference;
 pub(crate) use outline::{Outlined, bytes_described, outline};
 pub(crate) use parse::is_schema;
+#[cfg(not(loom))]
+pub use parse::{ParsedField, ParsedType, ParsedVariant, parsed};
 
 use std::fmt;
 

@@ -5,7 +5,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A type, read from its schema.
 #[derive(Debug, PartialEq)]
-pub(super) enum ParsedType<'a> {
+pub enum ParsedType<'a> {
     Scalar(&'a str),
     Array(Box<ParsedType<'a>>, &'a str),
     Struct(Vec<ParsedField<'a>>),
@@ -13,7 +13,7 @@ pub(super) enum ParsedType<'a> {
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) struct ParsedField<'a> {
+pub struct ParsedField<'a> {
     pub name: &'a str,
     pub offset: &'a str,
     pub ty: ParsedType<'a>,
@@ -22,14 +22,14 @@ pub(super) struct ParsedField<'a> {
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) struct ParsedVariant<'a> {
+pub struct ParsedVariant<'a> {
     pub name: &'a str,
     pub value: &'a str,
     pub fields: Vec<ParsedField<'a>>,
 }
 
 /// The type that a text describes; `None` if it is not written as a schema.
-pub(super) fn parsed(text: &str) -> Option<ParsedType<'_>> {
+pub fn parsed(text: &str) -> Option<ParsedType<'_>> {
     let mut reader = SchemaReader { rest: text, depth: 0 };
     reader.read_type().filter(|_| reader.rest.is_empty())
 }
