@@ -3,12 +3,12 @@
 //! It is the same primitive, of the same kind, so `mutex.rs` says how it works. Invariant 1 there
 //! holds since the length is that of the geometry, which the shape of both was compared with.
 
-use super::builder::PrimitiveBuilder;
-use super::mutex::MutexGuard;
-use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use super::LockError;
 #[cfg(doc)]
 use super::SyncError;
+use super::builder::PrimitiveBuilder;
+use super::mutex::MutexGuard;
+use super::primitive::{Primitive, PrimitiveKind, PrimitiveMemory};
 use crate::attachment::Kept;
 use crate::dynamic::{Form, MessageLayout};
 use crate::error::{CreateError, LayoutError};

@@ -5,6 +5,8 @@ use crate::schema;
 use shmq::{DynQueue, Message, MessageLayout, Queue};
 use std::fs;
 use std::process::Command;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 #[shmq::message]
 #[derive(Clone, Copy)]
@@ -36,7 +38,9 @@ struct Tick {
 
 /// Compiles a source and runs it: what the program prints. `None`: there is no such compiler.
 fn printed_by(compiler: &str, suffix: &str, source: &str) -> Option<String> {
-    let folder = std::env::temp_dir().join(format!("shmq-declaring-{}-{suffix}", std::process::id()));
+    static PROGRAMS: AtomicU64 = AtomicU64::new(0);
+    let number = PROGRAMS.fetch_add(1, Relaxed);
+    let folder = std::env::temp_dir().join(format!("shmq-declaring-{}-{number}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let (file, program) = (folder.join(format!("it.{suffix}")), folder.join("it"));
     fs::write(&file, source).expect("written");
