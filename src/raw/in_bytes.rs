@@ -7,14 +7,18 @@
 
 use super::batch::{Judged, moved_or};
 use super::delivery::Delivery;
-use super::mapped::Mapped;
+use super::mapped::{Mapped, MappedAs, SizedCells};
 use super::{BY_LOCK, BY_OWNER, ClaimedRecord, LeasedRecord, RawQueue, SMALL_COPY_BYTES, SideOwner, Wait};
 #[cfg(feature = "async")]
 use super::{Ticket, ToOne};
 use crate::error::{GetError, PutError};
+use crate::message::Message;
 use crate::message::copy::{copy_out, copy_payload};
 use crate::ring::{SIZED_RING, SLICE_RING};
 use crate::shm::participant::Id;
+
+/// A value of 64 bytes.
+type CacheLine = [u64; 8];
 
 impl RawQueue {
     /// Bytes of a value, or of an element of a slice.
@@ -68,14 +72,41 @@ impl RawQueue {
         }
     }
 
-    /// The same by the side's endpoint.
-    #[inline]
+    /// The same by the side's endpoint. Values of one word and of one cache line go as those of a
+    /// typed endpoint do, at distances that the compiler knows.
+    #[inline(always)]
     pub(crate) fn put_bytes_owned<D: Delivery>(&self, owner: &SideOwner, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
+        let was_put = match bytes.len() {
+            8 if self.has_values_like::<u64>() => {
+                // SAFETY: 8 bytes, all initialised.
+                let word = unsafe { bytes.as_ptr().cast::<u64>().read_unaligned() };
+                self.try_put_in::<D, MappedAs<u64>, u64>(owner, &word)
+            }
+            64 if self.has_values_like::<CacheLine>() && bytes.as_ptr().addr() % align_of::<CacheLine>() == 0 => {
+                // SAFETY: 64 bytes, all initialised, at a multiple of 8; borrowed for the call.
+                let line = unsafe { &*bytes.as_ptr().cast::<CacheLine>() };
+                self.try_put_in::<D, MappedAs<CacheLine>, CacheLine>(owner, line)
+            }
+            _ => return self.put_other_bytes_owned::<D>(owner, bytes, wait),
+        };
+        if was_put { Ok(()) } else { self.put_bytes_slowly::<D>(owner, bytes, wait) }
+    }
+
+    /// The same of any length. A function of its own, since a copy of unknown length is a call, for
+    /// which the others would have to save registers.
+    #[inline(never)]
+    fn put_other_bytes_owned<D: Delivery>(&self, owner: &SideOwner, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
         self.check_length(bytes.len())?;
         if self.geometry().sized && self.try_put_in::<D, Mapped, [u8]>(owner, bytes) {
             return Ok(());
         }
         self.put_bytes_slowly::<D>(owner, bytes, wait)
+    }
+
+    /// Is this a ring of values of the size of a `T`, in such cells?
+    #[inline(always)]
+    fn has_values_like<T: Message>(&self) -> bool {
+        self.unit_bytes() == size_of::<T>() && MappedAs::<T>::fits(self.geometry())
     }
 
     #[cold]
@@ -203,8 +234,8 @@ impl RawQueue {
         }
     }
 
-    /// The same by the side's endpoint.
-    #[inline]
+    /// The same by the side's endpoint. As [`put_bytes_owned`](RawQueue::put_bytes_owned).
+    #[inline(always)]
     pub(crate) fn get_bytes_into_owned(&self, owner: &SideOwner, buffer: &mut [u8], wait: Wait) -> Result<usize, GetError> {
         // SAFETY: the buffer has room for as many bytes.
         unsafe { self.get_bytes_to_owned(owner, buffer.as_mut_ptr(), buffer.len(), wait) }
@@ -214,21 +245,62 @@ impl RawQueue {
     ///
     /// # Safety
     /// As [`get_bytes_to`](RawQueue::get_bytes_to).
-    #[inline]
+    #[inline(always)]
     unsafe fn get_bytes_to_owned(&self, owner: &SideOwner, to: *mut u8, room: usize, wait: Wait) -> Result<usize, GetError> {
+        let unit = self.unit_bytes();
+        let got = match unit {
+            8 if room >= 8 && self.has_values_like::<u64>() => {
+                // SAFETY: there is room for 8 bytes.
+                unsafe { self.try_get_like::<u64>(owner, to, wait) }
+            }
+            64 if room >= 64 && self.has_values_like::<CacheLine>() => {
+                // SAFETY: there is room for 64 bytes.
+                unsafe { self.try_get_like::<CacheLine>(owner, to, wait) }
+            }
+            // SAFETY: as the caller says.
+            _ => return unsafe { self.get_other_bytes_owned(owner, to, room, wait) },
+        };
+        if got {
+            return Ok(unit);
+        }
+        // SAFETY: as the caller says.
+        unsafe { self.get_bytes_slowly_owned(owner, to, room, wait) }
+    }
+
+    /// The same of any length: see [`put_other_bytes_owned`](RawQueue::put_other_bytes_owned).
+    ///
+    /// # Safety
+    /// As [`get_bytes_to`](RawQueue::get_bytes_to).
+    #[inline(never)]
+    unsafe fn get_other_bytes_owned(&self, owner: &SideOwner, to: *mut u8, room: usize, wait: Wait) -> Result<usize, GetError> {
         let unit = self.unit_bytes();
         if self.geometry().sized && unit <= room {
             if let Some(record) = self.enter_or_wait::<Mapped>(owner, wait) {
                 let ring = self.ring;
                 // SAFETY: the ring found the record's length equal to `unit`; a committed message
                 // lies there, and only this endpoint may end it.
-                unsafe { copy_payload(ring.memory.payload(record.cell), to, unit) };
+                unsafe { copy_out(ring.memory.payload(record.cell), to, unit) };
                 self.take_in_run(&ring, record);
                 return Ok(unit);
             }
         }
         // SAFETY: as the caller says.
         unsafe { self.get_bytes_slowly_owned(owner, to, room, wait) }
+    }
+
+    /// Gets a value of as many bytes as a `T`, if there is one or will be soon.
+    ///
+    /// # Safety
+    /// There is room for a `T` at `to`, and the ring [has such values](RawQueue::has_values_like).
+    #[inline(always)]
+    unsafe fn try_get_like<T: Message>(&self, owner: &SideOwner, to: *mut u8, wait: Wait) -> bool {
+        let Some(record) = self.enter_or_wait::<MappedAs<T>>(owner, wait) else { return false };
+        let ring = self.ring_of::<MappedAs<T>>();
+        // SAFETY: the ring found the record's length equal to a `T`'s; a committed message lies
+        // there, and only this endpoint may end it. The caller passes the room.
+        unsafe { copy_out(ring.memory.payload(record.cell), to, size_of::<T>()) };
+        self.take_in_run(&ring, record);
+        true
     }
 
     /// # Safety
