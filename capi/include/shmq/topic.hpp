@@ -111,7 +111,7 @@ public:
     /// The next message, by copy; waits for it. A lossy subscriber that was overtaken gets
     /// `SHMQ_ERROR_LAGGED`, once, and goes on with what is left.
     auto next() const {
-        auto to = room();
+        room to;
         auto code = fill(to, forever);
         return Policy::value(code, taken(to));
     }
@@ -122,7 +122,7 @@ public:
     auto next_until(until deadline) const { return maybe(deadline, SHMQ_ERROR_TIMEOUT); }
     /// The newest message; older ones are passed as missed.
     auto latest() const {
-        auto to = room();
+        room to;
         auto code = grow(to, [this](void *data, std::size_t capacity, std::size_t *length) {
             return ::shmq_subscriber_latest(it_, data, capacity, length);
         });
@@ -140,16 +140,13 @@ public:
 
 protected:
     /// A value, or a vector that grows.
-    static auto room() {
-        if constexpr (std::is_array<T>::value) {
-            return std::vector<X>(1024 / sizeof(X) + 1);
-        } else {
-            return blank<X>();
-        }
-    }
+    struct vector_room : std::vector<X> {
+        vector_room() : std::vector<X>(1024 / sizeof(X) + 1) {}
+    };
+    using room = std::conditional_t<std::is_array<T>::value, vector_room, blank<X>>;
     template <typename Room> static auto &&taken(Room &to) {
         if constexpr (std::is_array<T>::value) {
-            return std::move(to);
+            return std::move(static_cast<std::vector<X> &>(to));
         } else {
             return std::move(to.value);
         }
@@ -177,7 +174,7 @@ protected:
         });
     }
     auto maybe(until deadline, ::shmq_error miss) const {
-        auto to = room();
+        room to;
         auto code = fill(to, deadline);
         return Policy::maybe(code, miss, taken(to));
     }
