@@ -24,7 +24,7 @@ use crate::settings::{MirrorSettings, ServerSettings};
 use crate::stop::Stop;
 use async_nats::{Client, HeaderMap, HeaderName, Message};
 use futures_util::StreamExt;
-use shmq::{DynSubscriber, DynTopic};
+use shmq::{DynSubscriber, DynTopic, GetError};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -91,6 +91,8 @@ async fn publish(
                 progress.show(settings, counters);
                 continue;
             }
+            // Counted by `missed`.
+            Err(GetError::Lagged { .. }) => continue,
             Err(error) if error.is_closed() => break,
             Err(error) => return Err(refused(error.to_string())),
         };

@@ -128,7 +128,7 @@ impl Storm {
         wait_for_files(folder.path(), &["put.0"]);
         make_queue(&network.machines[1], &to, folder.path());
         parties.push(out(&network.machines[0], &from, folder.path()));
-        parties[4].running.wait_for("out: carrying", rig::SOON);
+        parties[4].running.wait_for("carrying", rig::SOON);
         parties.push(inward(&network.machines[1], &to, folder.path()));
         let (mut kills, mut cuts, mut server_kills, mut links_down) = (0, 0, 0, [None::<Instant>; 2]);
         while kills < self.kills || cuts < self.cuts {
