@@ -92,6 +92,14 @@ pub(super) fn went_back(last: u64, reached: u64) -> String {
     )
 }
 
+/// In words: a message is neither in the queue nor in the stream.
+pub(super) fn gone(id: &str, sequence: u64, last: u64) -> String {
+    format!(
+        "message {id} was on its way to sequence {sequence}, is not in the queue any more, and the stream stands at {last}: another process \
+         got it from the queue while the bridge was down, or the server has lost messages. {ADOPT}"
+    )
+}
+
 fn lower(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! The loop of an out bridge: what `flight.rs` knows, and what the world says.
 
-use super::bind::{Bind, bind, went_back};
+use super::bind::{Bind, bind, gone, went_back};
 use super::flight::{Fault, Flight, position_of};
 use super::leases::{Lease, Leased, Leases};
 use super::source;
@@ -61,9 +61,10 @@ pub async fn run(
     };
     let tag = Tag::of(queue.layout());
     let wire = Wire::over(&server, &settings.stream, settings.subject(), &tag, settings.ack_timeout.get()).await;
-    let wire = wire.map_err(|why| Failure::Unreachable { server: server.address.clone(), why })?;
+    let mut wire = wire.map_err(|why| Failure::Unreachable { server: server.address.clone(), why })?;
     fit(&queue, &wire, settings)?;
-    let number = belong_together(&server, settings, words, &queue, &tag, wire.header_bytes()).await?;
+    let (number, facts) = belong_together(&server, settings, words, &queue, &tag, wire.header_bytes()).await?;
+    wire.set_stream_max(facts.config.max_message_size);
     let leases = Leases::of(consumer)?;
     let mut bridge = Bridge {
         settings,
@@ -79,6 +80,7 @@ pub async fn run(
         fresh: VecDeque::new(),
         deadline: None,
         has_ended: false,
+        failure: None,
         is_full: false,
         pause: Duration::ZERO,
         heard: Instant::now(),
@@ -107,7 +109,7 @@ fn fit(queue: &DynQueue, wire: &Wire<'_>, settings: &OutSettings) -> Result<(), 
 }
 
 /// Finds the stream, or makes it; finds that it can be used, and that queue, journal and stream
-/// belong together. Returns the journal's number.
+/// belong together. Returns the journal's number, and the stream.
 async fn belong_together(
     server: &Server,
     settings: &OutSettings,
@@ -115,7 +117,7 @@ async fn belong_together(
     queue: &DynQueue,
     tag: &Tag,
     header_bytes: usize,
-) -> Result<u64, Failure> {
+) -> Result<(u64, Facts), Failure> {
     let stream = &settings.stream;
     let mut facts = match answered(server, || server::facts(server, stream)).await {
         Err(NotAnswered::Refused(refused)) if refused.is_no_stream() && settings.create => {
@@ -134,7 +136,7 @@ async fn belong_together(
     let nonce = queue.nonce();
     let mark_of = |number| Mark { queue: nonce, journal: number, bridge: settings.name().to_owned() };
     match bind(words, nonce, stream, Mark::of(&facts).as_ref(), facts.last) {
-        Bind::Continue => return Ok(words.number()),
+        Bind::Continue => return Ok((words.number(), facts)),
         Bind::Finish => {}
         Bind::Refuse(why) if !settings.adopt => return Err(refused(why)),
         decided => {
@@ -158,7 +160,7 @@ async fn belong_together(
         ));
     }
     words.bind();
-    Ok(words.number())
+    Ok((words.number(), facts))
 }
 
 /// Asks again while the server does not answer, for as long as a start may take.
@@ -228,6 +230,8 @@ struct Bridge<'a> {
     deadline: Option<Instant>,
     /// The queue was closed, and has no more messages.
     has_ended: bool,
+    /// What ends the bridge when nothing is under way any more.
+    failure: Option<Failure>,
     /// The stream was full when it was last tried.
     is_full: bool,
     /// Before sending again: grows while that changes nothing.
@@ -291,7 +295,7 @@ impl Bridge<'_> {
             self.assign();
             let mut trouble = self.send().await;
             if self.flight.is_empty() && (self.is_over() || self.has_ended && self.fresh.is_empty()) {
-                return Ok(());
+                return self.failure.take().map_or(Ok(()), Err);
             }
             if trouble.is_none() {
                 let may_lease = !self.is_over() && !self.has_ended && self.fresh.is_empty() && self.has_room();
@@ -330,6 +334,14 @@ impl Bridge<'_> {
     fn assign(&mut self) {
         while self.has_room() && !self.is_over() {
             let Some(lease) = self.fresh.pop_front() else { return };
+            // Before it has a sequence: all that is under way can land.
+            if lease.len() > self.wire.max_message_bytes() {
+                self.failure = Some(self.too_large(&lease));
+                self.has_ended = true;
+                lease.give_back_uncounted();
+                self.fresh.drain(..).for_each(Lease::give_back_uncounted);
+                return;
+            }
             self.flight.assign(position_of(lease.id()), lease);
         }
     }
@@ -391,8 +403,14 @@ impl Bridge<'_> {
     /// What was sent may have landed or not: finds out, and sends the rest again.
     async fn recover(&mut self, trouble: Trouble) -> Result<(), Failure> {
         match trouble {
-            Trouble::TooLarge => return Err(self.too_large()),
-            Trouble::Refused(refused) if refused.is_too_large() => return Err(self.too_large()),
+            // It was not, when it got its sequence: the server or the stream was changed.
+            Trouble::TooLarge(sequence) => {
+                return Err(self.flight.lease(sequence).map_or_else(|| self.undrained(), |lease| self.too_large(lease)));
+            }
+            Trouble::Refused(refused) if refused.is_too_large() => {
+                let why = format!("its largest message was made smaller while it was used: the server says: {}", refused.why);
+                return Err(Failure::Stream { stream: self.settings.stream.clone(), why });
+            }
             Trouble::Refused(refused) if refused.is_full() => {
                 if self.settings.on_full == OnFull::Stop {
                     return Err(Failure::Full { stream: self.settings.stream.clone(), why: refused.why });
@@ -510,6 +528,7 @@ impl Bridge<'_> {
         let (stream, number) = (self.settings.stream.clone(), self.number);
         match fault {
             Fault::WentBack { last, reached } => self.identity(went_back(last, reached)),
+            Fault::Gone { sequence, last } => self.identity(gone(&self.flight.id(sequence).to_string(), sequence, last)),
             Fault::Beyond { sequence } => Failure::Foreign {
                 stream,
                 sequence,
@@ -526,14 +545,8 @@ impl Bridge<'_> {
         }
     }
 
-    /// Of the message that could not be sent, or that the stream refused: the first that has not
-    /// landed and does not fit.
-    fn too_large(&self) -> Failure {
-        let max = self.wire.max_message_bytes();
-        let (id, len) = self
-            .flight
-            .largest_lease(|lease| lease.len())
-            .map_or_else(Default::default, |(lease, len)| (lease.id().to_string(), len));
+    fn too_large(&self, lease: &Lease) -> Failure {
+        let (id, len, max) = (lease.id().to_string(), lease.len(), self.wire.max_message_bytes());
         Failure::TooLarge { queue: self.settings.queue.clone(), id, len, max }
     }
 }

@@ -55,6 +55,13 @@ pub enum Fault {
         /// Where it stood.
         reached: u64,
     },
+    /// It has not come to a message that is not in the queue any more.
+    Gone {
+        /// Where the message should be.
+        sequence: u64,
+        /// Where the stream stands.
+        last: u64,
+    },
     /// It has sequences that this bridge gave to no message.
     Beyond {
         /// The first of them.
@@ -143,10 +150,9 @@ impl<'j, L> Flight<'j, L> {
         self.next > self.first
     }
 
-    /// The largest message that is under way, by that measure.
-    pub fn largest_lease(&self, measure: impl Fn(&L) -> usize) -> Option<(&L, usize)> {
-        let leases = self.messages.iter().filter_map(|message| message.lease.as_ref());
-        leases.map(|lease| (lease, measure(lease))).max_by_key(|&(_, measured)| measured)
+    /// The message of a sequence.
+    pub fn lease(&self, sequence: u64) -> Option<&L> {
+        self.messages.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)?.lease.as_ref()
     }
 
     /// The server confirmed a message, at its sequence (Invariant 3).
@@ -183,10 +189,13 @@ impl<'j, L> Flight<'j, L> {
     /// # Errors
     /// [`Fault`]: nothing may be sent any more.
     pub fn stand(&mut self, first: u64, last: u64) -> Result<Vec<u64>, Fault> {
-        let ended = self.messages.iter().zip(self.first..).filter(|(message, _)| message.lease.is_none());
-        let reached = ended.map(|(_, sequence)| sequence).fold(self.reached, u64::max);
-        if last < reached {
-            return Err(Fault::WentBack { last, reached });
+        if last < self.reached {
+            return Err(Fault::WentBack { last, reached: self.reached });
+        }
+        let ahead =
+            self.messages.iter().zip(self.first..).find(|(message, sequence)| message.lease.is_none() && *sequence > last);
+        if let Some((_, sequence)) = ahead {
+            return Err(Fault::Gone { sequence, last });
         }
         if last > self.last() {
             return Err(Fault::Beyond { sequence: self.last() + 1 });

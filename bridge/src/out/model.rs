@@ -369,7 +369,7 @@ fn a_stranger_and_a_stream_that_went_back_are_found() {
     // Nor behind a message whose lease was ended.
     let mut resumed: Flight<'_, u64> = Flight::resume(journal);
     assert!(resumed.take_back(100, 100).is_ok());
-    assert_eq!(resumed.stand(1, 11), Err(Fault::WentBack { last: 11, reached: 12 }));
+    assert_eq!(resumed.stand(1, 11), Err(Fault::Gone { sequence: 12, last: 11 }));
     // Consumed messages are below the first.
     assert_eq!(resumed.stand(13, 12), Ok(vec![]));
     assert_eq!(resumed.end_landed(|_| Ok::<(), ()>(())), Ok(2));

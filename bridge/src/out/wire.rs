@@ -30,8 +30,8 @@ pub(super) enum Trouble {
     Unknown(String),
     /// The stream said no.
     Refused(Refused),
-    /// The message is larger than the server takes.
-    TooLarge,
+    /// The message of that sequence is larger than the server takes.
+    TooLarge(u64),
 }
 
 pub(super) struct Wire<'a> {
@@ -45,6 +45,8 @@ pub(super) struct Wire<'a> {
     acks: Subscriber,
     patience: Duration,
     header_bytes: usize,
+    /// What the stream takes, with headers.
+    stream_max: usize,
     max_message_bytes: usize,
 }
 
@@ -73,6 +75,7 @@ impl<'a> Wire<'a> {
             acks,
             patience,
             header_bytes,
+            stream_max: usize::MAX,
             max_message_bytes: 0,
         };
         wire.forget_what_was_sent();
@@ -92,7 +95,14 @@ impl<'a> Wire<'a> {
     /// Acks of what was sent before are ignored from now on. The server may be another one.
     pub(super) fn forget_what_was_sent(&mut self) {
         self.epoch += 1;
-        self.max_message_bytes = self.server.client.server_info().max_payload.saturating_sub(self.header_bytes);
+        let max = self.server.client.server_info().max_payload.min(self.stream_max);
+        self.max_message_bytes = max.saturating_sub(self.header_bytes);
+    }
+
+    /// The stream takes messages of so many bytes, with their headers; 0 or less: any.
+    pub(super) fn set_stream_max(&mut self, bytes: i32) {
+        self.stream_max = usize::try_from(bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(usize::MAX);
+        self.forget_what_was_sent();
     }
 
     /// Sends one message, which must get that sequence.
@@ -101,7 +111,7 @@ impl<'a> Wire<'a> {
     /// [`Trouble`]: it may have been sent, or not.
     pub(super) async fn publish(&self, sequence: u64, id: MessageId, payload: &[u8]) -> Result<(), Trouble> {
         if payload.len() > self.max_message_bytes {
-            return Err(Trouble::TooLarge);
+            return Err(Trouble::TooLarge(sequence));
         }
         let mut headers = self.headers.clone();
         headers.insert(ID, HeaderValue::from(id.to_string()));

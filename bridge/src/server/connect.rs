@@ -1,9 +1,11 @@
 //! [`Server`]: a connection, by whatever credentials.
 
 use crate::failure::Failure;
+use crate::server::request::{NotAnswered, ask};
 use crate::settings::ServerSettings;
-use async_nats::jetstream::context::{AccountErrorKind, ContextBuilder};
+use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -100,19 +102,16 @@ async fn find_jetstream(
 ) -> Result<(), Failure> {
     let server = || address.to_owned();
     loop {
-        let Err(error) = jetstream.query_account().await else { return Ok(()) };
-        let why = error.to_string();
-        match error.kind() {
-            AccountErrorKind::JetStream(_) => return Err(Failure::NoJetStream { server: server(), why }),
-            // One that was just started says that it has it, and does not answer yet.
-            AccountErrorKind::JetStreamUnavailable if !client.server_info().jetstream => {
-                return Err(Failure::NoJetStream { server: server(), why });
-            }
-            AccountErrorKind::JetStreamUnavailable if Instant::now() + RETRY >= deadline => {
-                return Err(Failure::NoJetStream { server: server(), why });
-            }
-            _ if Instant::now() + RETRY >= deadline => return Err(Failure::Unreachable { server: server(), why }),
-            _ => sleep(RETRY).await,
+        let why = match ask(jetstream, "INFO".into(), &Value::Null).await {
+            Ok(_) => return Ok(()),
+            Err(NotAnswered::Refused(refused)) => return Err(Failure::NoJetStream { server: server(), why: refused.why }),
+            Err(NotAnswered::Away(why)) => why,
+        };
+        // One that was just started says that it has it, and does not answer yet.
+        match client.server_info().jetstream {
+            false => return Err(Failure::NoJetStream { server: server(), why }),
+            true if Instant::now() + RETRY >= deadline => return Err(Failure::Unreachable { server: server(), why }),
+            true => sleep(RETRY).await,
         }
     }
 }
