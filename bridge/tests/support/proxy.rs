@@ -150,8 +150,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 fn relay(mut from: TcpStream, mut to: TcpStream, shared: &Shared, is_held: impl Fn() -> bool) {
     let mut bytes = vec![0; 64 << 10];
-    loop {
-        let Ok(count) = from.read(&mut bytes) else { break };
+    while let Ok(count) = from.read(&mut bytes) {
         if count == 0 {
             break;
         }
