@@ -93,3 +93,37 @@ pub fn a_bridge_that_was_down_for_longer_than_the_window_puts_nothing_twice() {
     let _running = stage.start(&["--ack-wait", "1s"]);
     check(&stage, &mut counts, 400);
 }
+
+pub fn a_bridge_cut_off_for_longer_than_the_ack_wait_doubles_on_another_machine() {
+    let stage = Stage::new();
+    let proxy = rig::Proxy::start(stage.server.address());
+    let other = crate::support::unique_name("other");
+    let elsewhere = roles::queue(&other);
+    let both = ["--consumer", "both", "--ack-wait", "1s"];
+    let mut first = stage.start_at(&proxy.url(), &both);
+    first.wait_for("in: carrying", rig::SOON);
+    // It has asked for messages; from now on the server hears nothing of it.
+    std::thread::sleep(Duration::from_millis(300));
+    proxy.mute();
+    stage.publish(0..50);
+    assert_eq!(stage.get(50), (0..50).collect::<Vec<_>>());
+    assert_eq!(stage.admin.state(STREAM).messages, 50);
+    let mut command = rig::bridge();
+    command.args(["in", &other, "--stream", STREAM, "--server", &stage.server.url()]).args(both);
+    let mut second = rig::Running::start(command, "second", stage.folder.path());
+    let again: Vec<u64> = (0..50)
+        .map(|_| roles::number_of(&elsewhere.get_timeout(rig::SOON).expect("the server gives it to the other bridge")))
+        .collect();
+    // The promise's table says so: the workers see the number twice, on two machines.
+    assert_eq!(again.into_iter().collect::<std::collections::BTreeSet<_>>(), (0..50).collect());
+    proxy.heal();
+    stage.wait_for_stream(0);
+    stage.wait_for_silence(Duration::from_secs(2));
+    assert!(elsewhere.is_empty());
+    for running in [&mut first, &mut second] {
+        assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
+    }
+    for name in [other.clone(), format!("{other}.bridge-in")] {
+        shmq::Queue::<[u8]>::unlink(&name).expect("a queue and a journal");
+    }
+}

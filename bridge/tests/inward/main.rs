@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         a_bridge_that_is_killed_again_and_again_puts_nothing_twice,
         a_server_that_is_killed_again_and_again_loses_nothing,
         a_bridge_that_was_down_for_longer_than_the_window_puts_nothing_twice,
+        a_bridge_cut_off_for_longer_than_the_ack_wait_doubles_on_another_machine,
         with_ack_on_done_the_stream_keeps_what_the_workers_have,
         with_ack_on_done_what_was_given_up_becomes_a_letter,
         with_ack_on_done_a_killed_bridge_asks_what_became_of_it,

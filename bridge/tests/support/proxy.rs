@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   Open --hold--> Held (bytes are kept, and land after `heal`) --heal--> Open
+//!   Open --mute--> Mute (the same, of what clients send) --heal--> Open
 //!   Open, Held --cut--> Cut (connections are closed, new ones too) --heal--> Open
 //!   Open --hold_back--> HeldBack (bytes to the server pass, those from it are kept) --heal--> Open
 //!   strand: clients see their connections close; what they had sent lands after `heal`, while new
@@ -20,6 +21,7 @@ use std::time::Duration;
 const OPEN: usize = 0;
 const HELD: usize = 1;
 const CUT: usize = 2;
+const MUTE: usize = 3;
 const HELD_BACK: usize = 3;
 
 struct Shared {
@@ -70,6 +72,11 @@ impl Proxy {
     /// Connections stay, and nothing passes. What was sent meanwhile lands after `heal`.
     pub fn hold(&self) {
         self.shared.state.store(HELD, SeqCst);
+    }
+
+    /// Clients hear the server, and it does not hear them until `heal`.
+    pub fn mute(&self) {
+        self.shared.state.store(MUTE, SeqCst);
     }
 
     /// Closes all connections, and each new one.
