@@ -13,6 +13,7 @@
 use crate::failure::Failure;
 use shmq::inspect::Inspector;
 use shmq::sync::{Array, LockError, MutexGuard};
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Acquire;
 
@@ -20,7 +21,10 @@ use std::sync::atomic::Ordering::Acquire;
 #[derive(Debug)]
 pub struct Segment {
     name: String,
-    guard: MutexGuard<'static, [u64]>,
+    /// Keeps the lock, and the words mapped.
+    _guard: MutexGuard<'static, [u64]>,
+    first: NonNull<AtomicU64>,
+    count: usize,
 }
 
 impl Segment {
@@ -36,7 +40,7 @@ impl Segment {
         if array.len() != words {
             return Err(refused(format!("it has {} words, and this version of the bridge needs {words}", array.len())));
         }
-        let guard = match array.try_lock_owned() {
+        let mut guard = match array.try_lock_owned() {
             Ok(guard) => guard,
             // The last bridge was killed. Its words are in order after each store (Invariant 3).
             Err(LockError::OwnerDied(mut guard)) => {
@@ -51,7 +55,8 @@ impl Segment {
             Err(LockError::Failed(error)) => return Err(refused(error.to_string())),
             Err(error) => return Err(refused(error.to_string())),
         };
-        Ok(Segment { name: name.to_owned(), guard })
+        let (first, count) = (NonNull::from(&mut guard[0]).cast(), guard.len());
+        Ok(Segment { name: name.to_owned(), _guard: guard, first, count })
     }
 
     /// Was it not used before? Each bridge makes the first word one that is not 0 once it has
@@ -67,12 +72,10 @@ impl Segment {
 
     /// The words.
     pub fn words(&self) -> &[AtomicU64] {
-        let words: &[u64] = &self.guard;
-        let first = words.as_ptr().cast_mut().cast::<AtomicU64>();
         // SAFETY: the guard's words are mapped for writing, aligned, and stay where they are while
-        // the guard lives, which `self` owns. No other process writes them (Invariant 2), and this
-        // one by these atomics only.
-        unsafe { std::slice::from_raw_parts(first, words.len()) }
+        // the guard lives, which `self` owns and never dereferences. No other process writes them
+        // (Invariant 2), and this one by these atomics only.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
     }
 }
 

@@ -1,29 +1,24 @@
 //! The loop of an out bridge: what `flight.rs` knows, and what the world says.
 
-use super::bind::{Bind, bind, gone, went_back};
+use super::bind::{gone, went_back};
 use super::flight::{Fault, Flight, position_of};
 use super::leases::{Lease, Leased, Leases};
-use super::source;
 use super::wire::{Ack, Trouble, Wire};
 use crate::failure::Failure;
-use crate::headers::Tag;
-use crate::journal::{OutWords, Segment};
 use crate::metrics::Counters;
-use crate::server::{self, Facts, Found, Mark, Needs, NotAnswered, Server};
-use crate::settings::{OnFull, OutSettings, Retention, ServerSettings};
+use crate::server::{self, Facts, Found, Mark, NotAnswered, Server};
+use crate::settings::{OnFull, OutSettings};
 use crate::stop::Stop;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use futures_util::{StreamExt, stream};
 use shmq::{DynQueue, Fate};
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Between two questions to a server that does not answer.
-const RETRY: Duration = Duration::from_millis(100);
+pub(super) const RETRY: Duration = Duration::from_millis(100);
 /// The longest pause before sending again, where sending again changed nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A stream that is missing for so long is gone: a server that starts has its streams a little
@@ -34,185 +29,8 @@ const READ_BACK: usize = 32;
 /// Acks that are taken before messages are sent again.
 const ACKS: usize = 1024;
 
-/// Carries messages from a queue to a stream until it is asked to end, or the queue is closed and
-/// drained.
-///
-/// # Errors
-/// [`Failure`]; nothing was lost.
-pub async fn run(
-    settings: &OutSettings,
-    server_settings: &ServerSettings,
-    counters: &Counters,
-    stop: Stop,
-) -> Result<(), Failure> {
-    let queue = source::open(settings)?;
-    let segment = Segment::open(&format!("{}.bridge-out", settings.name()), OutWords::COUNT, &settings.queue)?;
-    let words = OutWords::over(segment.words());
-    if !words.is_known() {
-        let why =
-            "another version of the bridge wrote it; run that version until nothing is under way, then remove it".to_owned();
-        return Err(Failure::Journal { segment: segment.name().to_owned(), why });
-    }
-    let consumer = source::consumer(&queue, settings)?;
-    let named = format!("shmq-bridge out {}", settings.name());
-    let server = tokio::select! {
-        server = server::connect(server_settings, &named, settings.ack_timeout.get()) => server?,
-        () = stop.wait() => return Ok(()),
-    };
-    let tag = Tag::of(queue.layout());
-    let wire = Wire::over(&server, &settings.stream, settings.subject(), &tag, settings.ack_timeout.get()).await;
-    let mut wire = wire.map_err(|why| Failure::Unreachable { server: server.address.clone(), why })?;
-    fit(&queue, &wire, settings)?;
-    let (number, facts) = belong_together(&server, settings, words, &queue, &tag, wire.header_bytes()).await?;
-    wire.set_stream_max(facts.config.max_message_size);
-    let leases = Leases::of(consumer)?;
-    let mut bridge = Bridge {
-        settings,
-        counters,
-        stop,
-        server: &server,
-        connections: server.connections.clone(),
-        wire,
-        flight: Flight::resume(words),
-        number,
-        queue: &queue,
-        leases,
-        fresh: VecDeque::new(),
-        deadline: None,
-        has_ended: false,
-        failure: None,
-        is_full: false,
-        pause: Duration::ZERO,
-        heard: Instant::now(),
-    };
-    bridge.take_back().await?;
-    if !bridge.is_over() {
-        bridge.stand().await?;
-        bridge.carry().await?;
-    }
-    tracing::info!(queue = settings.queue, stream = settings.stream, "ended; nothing is under way");
-    Ok(())
-}
-
-/// Would the server take all messages of the queue?
-fn fit(queue: &DynQueue, wire: &Wire<'_>, settings: &OutSettings) -> Result<(), Failure> {
-    let (len, max) = (queue.max_len(), wire.max_message_bytes());
-    if len <= max {
-        return Ok(());
-    }
-    let why = format!(
-        "its messages may have {len} bytes (max_len), and the server takes {max} beside {} of headers: raise max_payload of the server, or \
-         create the queue with a smaller capacity_bytes",
-        wire.header_bytes()
-    );
-    Err(Failure::Queue { queue: settings.queue.clone(), why })
-}
-
-/// Finds the stream, or makes it; finds that it can be used, and that queue, journal and stream
-/// belong together. Returns the journal's number, and the stream.
-async fn belong_together(
-    server: &Server,
-    settings: &OutSettings,
-    words: OutWords<'_>,
-    queue: &DynQueue,
-    tag: &Tag,
-    header_bytes: usize,
-) -> Result<(u64, Facts), Failure> {
-    let stream = &settings.stream;
-    let mut facts = match answered(server, || server::facts(server, stream)).await {
-        Err(NotAnswered::Refused(refused)) if refused.is_no_stream() && settings.create => {
-            let made = answered(server, || async { server::create(server, &config(settings)).await }).await;
-            made.map_err(|error| unusable(settings, server, error))?
-        }
-        facts => facts.map_err(|error| unusable(settings, server, error))?,
-    };
-    let needs =
-        Needs { subject: Some(settings.subject()), retention: settings.retention, message_bytes: queue.max_len() + header_bytes };
-    let differences = server::differences(&facts.config, &needs);
-    if !differences.is_empty() {
-        return Err(Failure::Stream { stream: stream.clone(), why: differences.join("; ") });
-    }
-    let refused = |why| Failure::Identity { queue: settings.queue.clone(), stream: stream.clone(), why };
-    let nonce = queue.nonce();
-    let mark_of = |number| Mark { queue: nonce, journal: number, bridge: settings.name().to_owned() };
-    match bind(words, nonce, stream, Mark::of(&facts).as_ref(), facts.last) {
-        Bind::Continue => return Ok((words.number(), facts)),
-        Bind::Finish => {}
-        Bind::Refuse(why) if !settings.adopt => return Err(refused(why)),
-        decided => {
-            if let Bind::Refuse(why) = decided {
-                tracing::warn!(queue = settings.queue, stream, "begun anew as asked, though {why}");
-            }
-            let number = RandomState::new().build_hasher().finish();
-            words.begin(nonce, number, stream, facts.last);
-            let mut more = vec![("shmq-type", tag.layout())];
-            more.extend(tag.schema().map(|schema| ("shmq-schema", schema)));
-            more.extend(queue.layout().structure_text().map(|structure| ("shmq-structure", structure)));
-            let mark = mark_of(number);
-            let marked = answered(server, || server::mark(server, &facts, &mark, &more)).await;
-            facts = marked.map_err(|error| unusable(settings, server, error))?;
-        }
-    }
-    // Two bridges may have begun with one stream at the same time: the later mark counts.
-    if Mark::of(&facts) != Some(mark_of(words.number())) {
-        return Err(refused(
-            "another bridge has begun with this stream just now. Each out bridge needs a stream of its own".into(),
-        ));
-    }
-    words.bind();
-    Ok((words.number(), facts))
-}
-
-/// Asks again while the server does not answer, for as long as a start may take.
-async fn answered<T, F: Future<Output = Result<T, NotAnswered>>>(server: &Server, ask: impl Fn() -> F) -> Result<T, NotAnswered> {
-    let deadline = Instant::now() + GONE_AFTER;
-    loop {
-        match ask().await {
-            Err(NotAnswered::Away(why)) if Instant::now() < deadline => {
-                tracing::debug!(server = server.address, "asking again: {why}");
-                sleep(RETRY).await;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-fn unusable(settings: &OutSettings, server: &Server, error: NotAnswered) -> Failure {
-    let stream = settings.stream.clone();
-    match error {
-        NotAnswered::Refused(refused) if refused.is_no_stream() => Failure::NoStream { stream },
-        NotAnswered::Refused(refused) if refused.is_no_jetstream() => {
-            Failure::NoJetStream { server: server.address.clone(), why: refused.why }
-        }
-        NotAnswered::Refused(refused) => Failure::Stream { stream, why: format!("the server says: {}", refused.why) },
-        NotAnswered::Away(why) => Failure::Unreachable { server: server.address.clone(), why },
-    }
-}
-
-/// The stream that `--create` makes.
-fn config(settings: &OutSettings) -> Config {
-    let bound = |asked: Option<u64>| asked.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
-    Config {
-        name: settings.stream.clone(),
-        subjects: vec![settings.subject().to_owned()],
-        retention: match settings.retention.unwrap_or(Retention::WorkQueue) {
-            Retention::WorkQueue => RetentionPolicy::WorkQueue,
-            Retention::Limits => RetentionPolicy::Limits,
-        },
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        max_messages: bound(settings.max_messages),
-        max_bytes: bound(settings.max_bytes),
-        max_messages_per_subject: -1,
-        max_consumers: -1,
-        max_message_size: -1,
-        max_age: Duration::ZERO,
-        num_replicas: settings.replicas,
-        ..Config::default()
-    }
-}
-
-struct Bridge<'a> {
+/// An out bridge that carries.
+pub(super) struct Bridge<'a> {
     settings: &'a OutSettings,
     counters: &'a Counters,
     stop: Stop,
@@ -240,9 +58,46 @@ struct Bridge<'a> {
     heard: Instant,
 }
 
+/// What a bridge is made of.
+pub(super) struct Parts<'a> {
+    pub settings: &'a OutSettings,
+    pub counters: &'a Counters,
+    pub stop: Stop,
+    pub server: &'a Server,
+    pub wire: Wire<'a>,
+    pub flight: Flight<'a, Lease>,
+    pub number: u64,
+    pub queue: &'a DynQueue,
+    pub leases: Leases,
+}
+
+impl<'a> Bridge<'a> {
+    pub(super) fn of(parts: Parts<'a>) -> Bridge<'a> {
+        Bridge {
+            settings: parts.settings,
+            counters: parts.counters,
+            stop: parts.stop,
+            server: parts.server,
+            connections: parts.server.connections.clone(),
+            wire: parts.wire,
+            flight: parts.flight,
+            number: parts.number,
+            queue: parts.queue,
+            leases: parts.leases,
+            fresh: VecDeque::new(),
+            deadline: None,
+            has_ended: false,
+            failure: None,
+            is_full: false,
+            pause: Duration::ZERO,
+            heard: Instant::now(),
+        }
+    }
+}
+
 impl Bridge<'_> {
     /// Leases again what a predecessor had under way.
-    async fn take_back(&mut self) -> Result<(), Failure> {
+    pub(super) async fn take_back(&mut self) -> Result<(), Failure> {
         loop {
             let queue = self.queue.nonce();
             let is_pending = |&position: &u64| self.queue.is_done(super::flight::id_at(queue, position)) == Fate::Pending;
@@ -250,12 +105,15 @@ impl Bridge<'_> {
             if missing == 0 {
                 return Ok(());
             }
+            if self.has_ended {
+                let why = format!("it is closed, and {missing} messages that were under way are on lease to another consumer");
+                return Err(Failure::Queue { queue: self.settings.queue.clone(), why });
+            }
             tokio::select! {
                 leased = self.leases.next() => self.take(leased)?,
                 () = self.stop.wait() => {
                     // Nothing was sent: all is as the predecessor left it.
-                    self.deadline = Some(Instant::now());
-                    return Ok(());
+                    return Err(self.undrained());
                 }
                 () = sleep(GONE_AFTER) => {
                     tracing::warn!(missing, queue = self.settings.queue, "waiting for messages that another consumer has on lease");
@@ -289,7 +147,7 @@ impl Bridge<'_> {
         Ok(())
     }
 
-    async fn carry(&mut self) -> Result<(), Failure> {
+    pub(super) async fn carry(&mut self) -> Result<(), Failure> {
         tracing::info!(queue = self.settings.queue, stream = self.settings.stream, subject = self.settings.subject(), "carrying");
         loop {
             self.assign();
@@ -432,7 +290,7 @@ impl Bridge<'_> {
     }
 
     /// Asks what the stream has, and takes over from there.
-    async fn stand(&mut self) -> Result<(), Failure> {
+    pub(super) async fn stand(&mut self) -> Result<(), Failure> {
         self.counters.out_rewinds.fetch_add(1, Relaxed);
         self.wire.forget_what_was_sent();
         self.connections.mark_unchanged();

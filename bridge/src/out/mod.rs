@@ -19,6 +19,7 @@
 //! | `flight.rs` | [`Flight`]: what is under way, and what is known of it |
 //! | `leases.rs` | the thread that leases messages |
 //! | `wire.rs` | publishing, and acks |
+//! | `start.rs` | queue, journal, server and stream are found to belong together |
 //! | `carry.rs` | the loop |
 //! | `model.rs` | all orders of crashes, breaks and late bytes, for `flight.rs` |
 
@@ -29,8 +30,9 @@ mod leases;
 #[cfg(test)]
 mod model;
 mod source;
+mod start;
 mod wire;
 
 pub use bind::{Bind, bind};
-pub use carry::run;
 pub use flight::{Fault, Flight};
+pub use start::run;
