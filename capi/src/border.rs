@@ -103,3 +103,37 @@ pub unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Failed> {
         None => Err(Failed::argument(c"the name is null")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{last, last_text, shmq_error::*};
+
+    #[test]
+    fn a_panic_ends_at_the_border() {
+        assert_eq!(guarded(|| panic!("no {}", "way")), SHMQ_ERROR_PANIC);
+        // SAFETY: the text of the error above.
+        let text = unsafe { CStr::from_ptr(last_text()) }.to_str().unwrap();
+        assert_eq!((last(), text), (SHMQ_ERROR_PANIC, "a fault of the library: no way"));
+        struct PanicsAgain;
+        impl Drop for PanicsAgain {
+            fn drop(&mut self) {
+                panic!("in the payload");
+            }
+        }
+        assert_eq!(guarded(|| std::panic::panic_any(PanicsAgain)), SHMQ_ERROR_PANIC);
+        assert_eq!(guarded(|| Ok(())), SHMQ_OK);
+    }
+
+    #[test]
+    fn null_is_the_address_of_no_bytes() {
+        // SAFETY: null.
+        unsafe {
+            assert_eq!(bytes(std::ptr::null(), 0).unwrap(), []);
+            assert_eq!(bytes(std::ptr::null(), 1).unwrap_err().0, SHMQ_ERROR_ARGUMENT);
+            assert_eq!(buffer(std::ptr::null_mut(), usize::MAX).unwrap_err().0, SHMQ_ERROR_ARGUMENT);
+            assert_eq!(text_if_given(std::ptr::null()).unwrap(), None);
+            assert_eq!(text(c"\xff".as_ptr()).unwrap_err().0, SHMQ_ERROR_ARGUMENT);
+        }
+    }
+}
