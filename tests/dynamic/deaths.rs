@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A child that did something and then waits to be killed.
-fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
+pub fn victim(what: &'static str, act: impl FnOnce(&dyn Fn())) -> Child {
     let ready = shared_word();
     let child = fork(what, || {
         act(&|| {

@@ -95,15 +95,26 @@ fn endpoints_of_slices() {
 }
 
 fn values_of_many_sizes_pass_between_endpoints() {
-    for size in [1, 7, 8, 24, 63, 64, 65, 1000, 1024, 5000] {
-        let queue = DynQueue::new(MessageLayout::value(size, 1).unwrap(), 5).unwrap();
+    let unaligned = [1, 5, 7, 8, 24, 63, 64, 65, 1000, 1024, 5000].map(|size| (size, 1));
+    // Cells as large as those of other types, and larger ones for the same bytes.
+    for (size, align) in unaligned.into_iter().chain([(8, 4), (8, 8), (64, 8), (64, 16), (64, 64), (56, 8)]) {
+        let queue = DynQueue::new(MessageLayout::value(size, align).unwrap(), 5).unwrap();
         let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
         let mut buffer = vec![0; size];
         for n in 0..20u8 {
-            let bytes: Vec<u8> = (0..size).map(|at| at as u8 ^ n).collect();
-            producer.put(&bytes).unwrap();
-            assert_eq!(consumer.get_into(&mut buffer).unwrap(), size);
-            assert_eq!(buffer, bytes);
+            // From and to any address.
+            let shift = usize::from(n % 3);
+            let bytes: Vec<u8> = (0..shift + size).map(|at| at as u8 ^ n).collect();
+            producer.put(&bytes[shift..]).unwrap();
+            let mut room = vec![0x55; shift + size + 3];
+            assert_eq!(consumer.get_into(&mut room[shift..]).unwrap(), size);
+            assert_eq!(room[shift..shift + size], bytes[shift..]);
+            assert_eq!(room[shift + size..], [0x55; 3], "nothing behind it is written");
+            assert!(matches!(producer.put(&bytes[..size - 1]), Err(PutError::WrongLength { .. })));
+            producer.put(&bytes[..size]).unwrap();
+            let too_small = consumer.get_into(&mut room[..size - 1]);
+            assert!(matches!(too_small, Err(GetError::TooSmall { needed, .. }) if needed == size));
+            assert_eq!(consumer.get().unwrap(), bytes[..size]);
         }
         for round in 0..3 {
             (0..5).for_each(|n| producer.try_put(&vec![n + round; size]).unwrap());

@@ -9,6 +9,7 @@ mod support;
 mod endpoints;
 mod interop;
 mod lengths;
+mod mutex;
 mod opening;
 mod topics;
 mod vectored;
@@ -52,10 +53,10 @@ fn main() -> ExitCode {
         lengths::cases(),
         endpoints::cases(),
         topics::cases(),
-        vectored::cases(),
+        mutex::cases(),
     ]
     .concat();
     #[cfg(not(shmq_portable_sync))]
-    let cases = [cases, deaths::cases()].concat();
+    let cases = [cases, deaths::cases(), mutex::deaths()].concat();
     support::harness::run(Lanes::Waits, &cases)
 }

@@ -28,7 +28,9 @@ pub const CI: &[Recipe] = &[
     recipe("test", "the README's command, and that doctests are merged", test),
     recipe("cli", "the command", || run_each(&[], &["cargo test --locked -p shmq-cli"])),
     recipe("python", "the Python package, with CPython's own tests (Python 3.11 or newer)", || run_script(".ci/python")),
-    recipe("capi", "the C interface: shmq.h, its tests by gcc and clang and under sanitizers, its ABI", || run_script(".ci/capi")),
+    recipe("capi", "the C interface: shmq.h, its tests by gcc and clang and under sanitizers, its ABI", || {
+        run_script(".ci/capi")
+    }),
     recipe("tracing", "the events", || run_each(&[], &["cargo test --locked --features tracing --test tracing"])),
     recipe("async", "the bench of futures, some messages of each contestant", || {
         run_each(&[], &["cargo test --locked --features async,sink --bench async"])
