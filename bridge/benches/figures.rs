@@ -1,14 +1,15 @@
-//! Figures: messages per second through out + in on one machine, beside a bare `async-nats` publisher
-//! and consumer of the same settings and ack form, interleaved in one run.
+//! Figures: messages per second through out + in on one machine, beside a bare `async-nats`
+//! publisher and consumer of the same settings and ack form, interleaved in one run.
 //!
 //! ```text
 //!   bridge:  producer -> queue -> bridge out -> stream -> bridge in -> queue -> consumer     4 processes
 //!   bare:    publisher -> stream -> consumer                                                2 processes
 //! ```
 //!
-//! Both: a work-queue stream in files, 1024 publishes under way with the server's ack for each, pulls
-//! of 1000, an ack that the server confirms for each message. The time is from the first message to
-//! the last one that arrived. `bare with headers` sends the headers that the bridge adds, as well.
+//! Both: a work-queue stream in files, 1024 publishes under way with the server's ack for each,
+//! pulls of 1000, an ack that the server confirms for each message. The time is from the first
+//! message to the last one that arrived. `bare with headers` sends the headers that the bridge
+//! adds, as well.
 //!
 //! `cargo bench --bench figures`, with SHMQ_NATS_SERVER; `-- --quick`: a tenth of the messages.
 

@@ -1,8 +1,8 @@
 //! Dead letters: messages that the queue gave up, or does not take, go to a subject that another
 //! stream listens to. The original is acked once the letter is stored there.
 //!
-//! A letter bears `Nats-Msg-Id: STREAM:SEQUENCE`: where its stream remembers ids (two minutes, unless
-//! set otherwise), a letter that is sent twice, after a kill in between, is stored once.
+//! A letter bears `Nats-Msg-Id: STREAM:SEQUENCE`: where its stream remembers ids (two minutes,
+//! unless set otherwise), a letter that is sent twice, after a kill in between, is stored once.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Stream;

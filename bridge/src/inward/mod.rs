@@ -11,13 +11,14 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A message is journaled before it is put, and acked after it was put (or after it stands in the
-//!    stream of dead letters). So a kill at any instruction loses none: what was not acked comes
-//!    again.
-//! 2. What the journal knows is not put, but acked again ([`seen`], Invariants 1 to 5). So one bridge
-//!    puts no message twice, however often the server sends it, for as long as it remembers it.
-//! 3. A message counts as acked only when the server confirmed the ack. An ack that is not confirmed
-//!    is sent again, for ever.
+//! 1. A message is journaled before it is put, and acked after it was put (or after it stands in
+//!    the stream of dead letters). So a kill at any instruction loses none: what was not acked
+//!    comes again.
+//! 2. What the journal knows is not put, but acked again ([`seen`], Invariants 1 to 5). So one
+//!    bridge puts no message twice, however often the server sends it, for as long as it remembers
+//!    it.
+//! 3. A message counts as acked only when the server confirmed the ack. An ack that is not
+//!    confirmed is sent again, for ever.
 //! 4. What is held and not acked is renewed (`+WPI`) three times in each ack wait while there is a
 //!    connection: the server gives it to no other bridge while this one lives and is connected.
 //! 5. One task does all of it, and messages are put in the order in which the server sends them.
@@ -25,7 +26,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `seen.rs`, `model.rs` | what was put, in words that outlive the bridge; killed at every step |
-//! | `carrier.rs` | the loop |
+//! | `carrier/` | the loop |
 //! | `putter.rs` | the queue's put side |
 //! | `pulls.rs` | asking for messages |
 //! | `acks.rs` | acks, sent until they are confirmed |
@@ -78,7 +79,7 @@ pub async fn run(settings: &InSettings, server: &ServerSettings, counters: &Coun
     let (of_seen, of_waits) = journal.words().split_at(seen::words_of(seen::RUNS));
     let seen = go_on(of_seen, of, &queue, &putter, settings)?;
     let waits = Waits::recover(of_waits, &queue, &seen);
-    check_sequence(&seen, stream.cached_info().state.last_sequence, settings)?;
+    check_sequence(seen.highest(), stream.cached_info().state.last_sequence, settings)?;
     let mut carrier = Carrier::new(settings, &server, stream, consumer, queue, putter, seen, waits, counters).await?;
     tracing::info!(
         queue = settings.queue,
@@ -158,8 +159,7 @@ fn words_for(refusal: Refusal) -> String {
 
 /// Has the stream's sequence gone back, behind what was put? Then its numbers are given to other
 /// messages, which the journal would take for those that it knows.
-fn check_sequence(seen: &Seen<'_, [AtomicU64]>, last: u64, settings: &InSettings) -> Result<(), Failure> {
-    let highest = seen.highest();
+fn check_sequence(highest: u64, last: u64, settings: &InSettings) -> Result<(), Failure> {
     if highest <= last {
         return Ok(());
     }

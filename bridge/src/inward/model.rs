@@ -1,6 +1,6 @@
-//! A model of an in bridge beside a queue and a server: killed at every store and every effect, twice
-//! in a row, restarted, and driven until all is done. [`Seen`] is the real one, over words that stop
-//! taking stores at the kill.
+//! A model of an in bridge beside a queue and a server: killed at every store and every effect,
+//! twice in a row, restarted, and driven until all is done. [`Seen`] is the real one, over words
+//! that stop taking stores at the kill.
 //!
 //! | property | where |
 //! |---|---|
@@ -235,6 +235,33 @@ fn a_run_is_kept_for_its_time_after_the_last_confirmation() {
     seen.pass_time(1, 60);
     assert!(!seen.knows(1) && !seen.knows(2));
     assert_eq!((seen.kept(), seen.highest()), (0, 2));
+}
+
+#[test]
+fn a_message_that_comes_again_is_confirmed_once_and_kept_anew() {
+    let words = ModelWords { words: vec![Cell::new(0); words_of(RUN_COUNT)], fuse: Fuse(Cell::new(u32::MAX)) };
+    let mut seen = Seen::begin_anew(&words, RUN_COUNT, OF, 0);
+    for sequence in [1, 2] {
+        assert!(seen.begin(sequence, true));
+        seen.settle();
+    }
+    // Two answers for the first one are no answer for the second.
+    seen.confirm(1);
+    seen.came_again(1);
+    seen.confirm(1);
+    seen.confirm(1);
+    seen.pass_time(1000, 60);
+    assert!(seen.knows(2));
+    seen.confirm(2);
+    seen.pass_time(0, 60);
+    seen.pass_time(50, 60);
+    seen.came_again(2);
+    seen.pass_time(1000, 60);
+    assert!(seen.knows(1) && seen.knows(2));
+    seen.confirm(2);
+    seen.pass_time(0, 60);
+    seen.pass_time(60, 60);
+    assert!(!seen.knows(2));
 }
 
 #[test]

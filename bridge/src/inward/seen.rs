@@ -19,9 +19,9 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A message is in a run before it is put. A run's `puts` is the queue's count of puts before its
-//!    first message, and its messages are put one after the other: the `n`-th of it (from 0) is put
-//!    when the count is `puts + n`, and raises it.
+//! 1. A message is in a run before it is put. A run's `puts` is the queue's count of puts before
+//!    its first message, and its messages are put one after the other: the `n`-th of it (from 0) is
+//!    put when the count is `puts + n`, and raises it.
 //! 2. Only the last message of the last run may not have been put: each `begin` comes after the
 //!    `settle` of the one before it, which says so.
 //! 3. So a successor knows of the message that is in doubt: it was put if the queue's count is
@@ -32,8 +32,7 @@
 //!    run is kept until the acks of all of it were confirmed, and 60 s of connected time longer.
 //! 5. A run's words are written before `end` covers it, and `length` grows by one store.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -146,6 +145,8 @@ pub struct Seen<'w, W: Words + ?Sized> {
     /// First sequences from the oldest run to the newest.
     order: VecDeque<u64>,
     oldest: u64,
+    /// Messages whose acks are not confirmed, of this bridge's life.
+    unconfirmed: HashSet<u64>,
     /// The open run, by its first sequence.
     open: Option<u64>,
     puts: u64,
@@ -163,8 +164,8 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         words.store(STREAM, of.stream);
         words.store(VERSION_WORD, VERSION);
         let (capacity, clock) = (runs as u64, 0);
-        let (runs, order) = (BTreeMap::new(), VecDeque::new());
-        Seen { words, capacity, runs, order, oldest: 0, open: None, puts, clock, highest: 0 }
+        let (runs, order, unconfirmed) = (BTreeMap::new(), VecDeque::new(), HashSet::new());
+        Seen { words, capacity, runs, order, oldest: 0, unconfirmed, open: None, puts, clock, highest: 0 }
     }
 
     /// Was a journal begun in these words?
@@ -198,6 +199,7 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
             runs: BTreeMap::new(),
             order: VecDeque::new(),
             oldest,
+            unconfirmed: HashSet::new(),
             open: None,
             puts,
             clock: words.load(CLOCK),
@@ -277,12 +279,14 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
             let (number, length) = (run.number, run.length);
             self.words.store(self.at(number) + LENGTH, length);
             self.highest = highest;
+            self.unconfirmed.insert(sequence);
             return true;
         }
         if !self.open_run(sequence) {
             return false;
         }
         self.highest = highest;
+        self.unconfirmed.insert(sequence);
         true
     }
 
@@ -318,6 +322,7 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         let Some(run) = self.runs.get_mut(&first) else { return };
         run.length -= 1;
         run.left = run.left.map(|left| left - 1);
+        self.unconfirmed.remove(&(first + run.length));
         let (number, length) = (run.number, run.length);
         self.words.store(self.at(number) + LENGTH, length);
         self.words.store(SETTLED, settled(number, length));
@@ -337,8 +342,25 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
 
     /// The server confirmed the ack of a message.
     pub fn confirm(&mut self, sequence: u64) {
+        if !self.unconfirmed.remove(&sequence) {
+            return;
+        }
         if let Some(run) = self.run_of(sequence).and_then(|first| self.runs.get_mut(&first)) {
             run.left = run.left.map(|left| left.saturating_sub(1));
+        }
+    }
+
+    /// A message that is known came again: it is acked again, and its time begins anew.
+    pub fn came_again(&mut self, sequence: u64) {
+        if !self.unconfirmed.insert(sequence) {
+            return;
+        }
+        let Some(run) = self.run_of(sequence).and_then(|first| self.runs.get_mut(&first)) else { return };
+        run.left = run.left.map(|left| left + 1);
+        if std::mem::take(&mut run.is_confirmed) {
+            run.left = Some(1);
+            let at = FIRST_RUN + (run.number % self.capacity) as usize * RUN_WORDS;
+            self.words.store(at + CONFIRMED, 0);
         }
     }
 
@@ -349,10 +371,12 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
                 run.left = Some(0);
             }
         }
+        self.unconfirmed.retain(|&sequence| sequence > floor);
     }
 
-    /// Connected time has passed: notes which runs are confirmed by now, and forgets those that were
-    /// for as long as `keep_ms`. Returns how many are left that no ack of this bridge will confirm.
+    /// Connected time has passed: notes which runs are confirmed by now, and forgets those that
+    /// were for as long as `keep_ms`. Returns how many are left that no ack of this bridge will
+    /// confirm.
     pub fn pass_time(&mut self, connected_ms: u64, keep_ms: u64) -> usize {
         self.clock += connected_ms;
         if connected_ms != 0 {

@@ -1,5 +1,5 @@
-//! What the server says of consumer and stream, now and then: asked by a task of its own, so that the
-//! loop does not wait for the answer.
+//! What the server says of consumer and stream, now and then: asked by a task of its own, so that
+//! the loop does not wait for the answer.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
@@ -18,6 +18,8 @@ pub enum Note {
         last: u64,
         /// Nanoseconds since 1970.
         created: u64,
+        /// The highest sequence that had been put when this was asked: more may have been since.
+        highest: u64,
     },
     /// The stream is gone.
     NoStream,
@@ -30,14 +32,15 @@ pub enum Note {
 /// Bound on one question; without an answer it is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks for the consumer's floor, and with `both` for the stream's end.
-pub async fn ask(jetstream: Context, stream: Stream, consumer: String, both: bool, notes: Sender<Note>) {
+/// Asks for the consumer's floor, and, if it is said what the highest sequence is that was put, for
+/// the stream's end.
+pub async fn ask(jetstream: Context, stream: Stream, consumer: String, highest: Option<u64>, notes: Sender<Note>) {
     let name = stream.cached_info().config.name.clone();
-    if both {
+    if let Some(highest) = highest {
         let note = match tokio::time::timeout(PATIENCE, jetstream.get_stream(&name)).await {
             Ok(Ok(stream)) => {
                 let created = super::consumer::created(&stream);
-                Some(Note::Stream { last: stream.cached_info().state.last_sequence, created })
+                Some(Note::Stream { last: stream.cached_info().state.last_sequence, created, highest })
             }
             Ok(Err(error)) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => Some(Note::NoStream),

@@ -10,8 +10,8 @@
 //! 1. Each message bears the number that it has among all that were published since the mirror
 //!    started, those that it missed included, and the mirror's run. So a receiver knows exactly how
 //!    many it did not get between two that it got, wherever they went.
-//! 2. A number that is not above the last one of its run came late or twice, and is dropped: a topic
-//!    goes forward.
+//! 2. A number that is not above the last one of its run came late or twice, and is dropped: a
+//!    topic goes forward.
 //!
 //! No JetStream is needed. What must arrive belongs into a queue ([`out`](crate::out)).
 

@@ -27,8 +27,8 @@ pub struct InSettings {
     #[arg(long)]
     #[serde(default)]
     pub shared: bool,
-    /// When the server's copy is acknowledged: once the message is in the queue, or once a worker is
-    /// done with it, which also survives the loss of this machine.
+    /// When the server's copy is acknowledged: once the message is in the queue, or once a worker
+    /// is done with it, which also survives the loss of this machine.
     #[arg(long, value_enum, default_value_t = AckOn::Put)]
     #[serde(default)]
     pub ack_on: AckOn,

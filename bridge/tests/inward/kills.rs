@@ -78,8 +78,8 @@ impl Stage {
 pub fn a_bridge_that_was_down_for_longer_than_the_window_puts_nothing_twice() {
     let (stage, mut counts) = (Stage::new(), BTreeMap::new());
     stage.publish(0..400);
-    // Killed with messages that were put and not acked; then the server's ack wait, and its window of
-    // ids, pass twice over while no bridge runs.
+    // Killed with messages that were put and not acked; then the server's ack wait, and its window
+    // of ids, pass twice over while no bridge runs.
     for _ in 0..4 {
         let mut running = stage.start(&["--ack-wait", "1s", "--prefetch", "50"]);
         let end = std::time::Instant::now() + rig::SOON;

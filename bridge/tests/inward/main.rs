@@ -1,5 +1,5 @@
-//! From a stream to a queue: what arrives, once and in order, whatever is killed; what is refused, in
-//! words and with the exit code of the README.
+//! From a stream to a queue: what arrives, once and in order, whatever is killed; what is refused,
+//! in words and with the exit code of the README.
 
 #[path = "../support/mod.rs"]
 mod rig;
@@ -84,7 +84,7 @@ impl Stage {
     fn start_at(&self, url: &str, more: &[&str]) -> Running {
         let mut command = bridge();
         command.args(["in", &self.name, "--stream", STREAM, "--server", url]).args(more);
-        command.env("RUST_LOG", "info");
+        command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("info".into()));
         Running::start(command, "bridge", self.folder.path())
     }
 

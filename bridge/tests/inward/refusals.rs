@@ -76,7 +76,7 @@ pub fn consumers_that_would_lose_something_are_refused() {
         let config = async_nats::jetstream::consumer::pull::Config { durable_name: Some("mine".into()), ..config };
         stage.admin.wait(stream.create_consumer(config)).expect("a consumer");
     };
-    let remove = || drop(stage.admin.wait(stream.delete_consumer("mine")).expect("a consumer"));
+    let remove = || assert!(stage.admin.wait(stream.delete_consumer("mine")).expect("a consumer").success);
     make(async_nats::jetstream::consumer::pull::Config { ack_policy: AckPolicy::Explicit, max_deliver: 5, ..Default::default() });
     stage.refuses(&["--consumer", "mine"], 9, &["gives messages up"]);
     remove();

@@ -5,8 +5,8 @@
 //!   machine A: 2 producers -> queue -> bridge out ==link==> server ==link==> bridge in -> queue -> 2 workers : machine B
 //! ```
 //!
-//! In ordinary runs a sample; `cargo test --test storm -- --ignored` does all of it: 500 kills and 50
-//! cuts. `SHMQ_TEST_SEED` repeats the choices.
+//! In ordinary runs a sample; `cargo test --test storm -- --ignored` does all of it: 500 kills and
+//! 50 cuts. `SHMQ_TEST_SEED` repeats the choices.
 
 #[path = "../support/mod.rs"]
 mod rig;
@@ -51,8 +51,8 @@ fn nothing_is_lost_or_doubled_in_500_kills_and_50_cuts() {
     assert!(report.ledger.doubled().is_empty(), "{}", report.ledger.summary());
 }
 
-/// 2.9.10 "works" only: the server itself is not killed, since it may leave messages undeliverable in
-/// its store then.
+/// 2.9.10 "works" only: the server itself is not killed, since it may leave messages undeliverable
+/// in its store then.
 fn nothing_is_lost_with_the_old_server() {
     let settings = Settings { binary: rig::server::old(), ..Settings::default() };
     let report = Storm { kills: 12, cuts: 2, name: "old" }.run_sparing_the_server(settings);

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! - *Lost*: it was Put, and no worker has it Done, nor has one that was killed it Leased last.
-//! - *Doubled by a bridge*: one number under several message ids of the queue in which it arrived. A
-//!   redelivery of a lease keeps its id, and does not count.
+//! - *Doubled by a bridge*: one number under several message ids of the queue in which it arrived.
+//!   A redelivery of a lease keeps its id, and does not count.
 
 use shmq::MessageId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,8 +105,8 @@ impl Ledger {
         self.put.iter().copied().filter(|number| !self.leased.contains_key(number)).collect()
     }
 
-    /// Was put, and no worker noted that it was done: one that was killed between the release and the
-    /// note did not come to it.
+    /// Was put, and no worker noted that it was done: one that was killed between the release and
+    /// the note did not come to it.
     pub fn unfinished(&self) -> Vec<u64> {
         self.put.iter().copied().filter(|number| !self.done.contains_key(number)).collect()
     }

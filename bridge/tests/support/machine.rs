@@ -1,12 +1,13 @@
-//! Machines: network namespaces, each with a `/dev/shm` of its own, joined to the server's by a veth
-//! pair. Where namespaces are not permitted, all of it is on this machine, and the link is a proxy.
+//! Machines: network namespaces, each with a `/dev/shm` of its own, joined to the server's by a
+//! veth pair. Where namespaces are not permitted, all of it is on this machine, and the link is a
+//! proxy.
 //!
 //! ```text
 //!    machine 0 [10.77.0.2] --veth-- [10.77.0.1] hub (server) [10.77.1.1] --veth-- [10.77.1.2] machine 1
 //! ```
 //!
-//! A namespace lives as long as its holder, a `cat` that this case started: nothing has a name below
-//! `/run/netns`, so nothing is left.
+//! A namespace lives as long as its holder, a `cat` that this case started: nothing has a name
+//! below `/run/netns`, so nothing is left.
 
 use super::running::Running;
 use super::{Folder, Proxy, Server, server};
@@ -135,8 +136,8 @@ impl Network {
 }
 
 impl Machine {
-    /// Takes the link down: of a device, packets are lost, and connections stay until they are found
-    /// dead; of a relay, connections are closed.
+    /// Takes the link down: of a device, packets are lost, and connections stay until they are
+    /// found dead; of a relay, connections are closed.
     pub fn cut(&self) {
         match &self.link {
             Link::Device { hub, name } => assert!(ip(&enter(*hub), &format!("link set {name} down"))),

@@ -1,5 +1,5 @@
-//! A relay between a client and the server: it can delay bytes, hold them back, cut connections, and
-//! heal.
+//! A relay between a client and the server: it can delay bytes, hold them back, cut connections,
+//! and heal.
 //!
 //! ```text
 //!   Open --hold--> Held (bytes are kept, and land after `heal`) --heal--> Open
@@ -21,7 +21,7 @@ use std::time::Duration;
 const OPEN: usize = 0;
 const HELD: usize = 1;
 const CUT: usize = 2;
-const MUTE: usize = 3;
+const MUTE: usize = 4;
 const HELD_BACK: usize = 3;
 
 struct Shared {
@@ -141,7 +141,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             shared.clients.lock().unwrap().push((client, Arc::clone(&is_stranded)));
         }
         shared.connections.lock().unwrap().extend([client, server]);
-        let relays = [(from_client, to_server, HELD), (from_server, to_client, HELD_BACK)].map(|(from, to, held)| {
+        let relays = [(from_client, to_server, MUTE), (from_server, to_client, HELD_BACK)].map(|(from, to, held)| {
             let (shared, is_stranded) = (Arc::clone(shared), Arc::clone(&is_stranded));
             std::thread::spawn(move || {
                 let is_held = || {

@@ -41,7 +41,7 @@ pub fn message(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Whose bytes are these? Checks all of them.
+/// The number of the message with these bytes, all of which are checked.
 pub fn number_of(bytes: &[u8]) -> u64 {
     let number = u64::from_le_bytes(bytes[..8].try_into().expect("a message has 8 bytes at least"));
     assert!(bytes == message(number), "message {number} is torn or changed");

@@ -1,5 +1,5 @@
-//! A child process by a command: its output goes to a file, it ends with the case, and its status is
-//! read.
+//! A child process by a command: its output goes to a file, it ends with the case, and its status
+//! is read.
 
 use super::end_of;
 use crate::support::wait_at_most;

@@ -110,7 +110,7 @@ impl Server {
         self.folder.path().join("store")
     }
 
-    /// SIGKILL. What it has not written to its files is lost to nobody but the page cache, which stays.
+    /// SIGKILL. The page cache stays, so its files have all that it wrote.
     pub fn kill(&mut self) {
         self.running = None;
     }

@@ -1,20 +1,28 @@
 //! [`Carrier`]: the loop that asks, puts, acks and remembers.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod.rs` | the loop, what it hears, and its end |
+//! | `place.rs` | one message: put, acked again, or refused |
+//! | `due.rs` | what is due now and then |
+
+mod due;
+mod place;
 
 use super::acks::Acks;
 use super::pulls::Pulls;
-use super::putter::{Attempt, Putter};
+use super::putter::Putter;
 use super::seen::Seen;
-use super::waits::{Ended, Waits};
-use super::watch::{self, Note};
-use super::{check_sequence, consumer, identity, letters, words_for};
+use super::waits::Waits;
+use super::watch::Note;
+use super::{check_sequence, consumer, identity, words_for};
 use crate::failure::Failure;
 use crate::headers::Tag;
 use crate::inward::seen::Refusal;
 use crate::metrics::Counters;
 use crate::server::Server;
-use crate::settings::{AckOn, InSettings};
+use crate::settings::InSettings;
 use crate::stop::Stop;
-use async_nats::connection::State;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::stream::Stream;
 use async_nats::{Message, Subject, jetstream};
@@ -30,8 +38,6 @@ use tokio::time::timeout;
 
 /// How often the bridge sees to what is due.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a put waits for room between two ticks.
-const ROOM: Duration = Duration::from_millis(20);
 /// How long the client may take to accept what is sent: without a connection it does not.
 const SEND: Duration = Duration::from_millis(200);
 /// How often the consumer is asked for its floor, while that is of use; and how often anyway.
@@ -192,7 +198,7 @@ impl<'a> Carrier<'a> {
 
     /// Takes what has come, without waiting.
     fn receive(&mut self) -> Result<(), Failure> {
-        while self.held.len() < self.settings.prefetch {
+        while self.held.len() < 2 * self.settings.prefetch {
             let Some(Some(message)) = self.pulls.messages.next().now_or_never() else { break };
             self.hold(message)?;
         }
@@ -212,124 +218,6 @@ impl<'a> Carrier<'a> {
         };
         self.held.push_back(Held { sequence, reply, message: delivered.message });
         Ok(())
-    }
-
-    /// Puts a message, or acks it again. `false`: the bridge was asked to end first.
-    async fn take(&mut self, held: Held, stop: &Stop) -> Result<bool, Failure> {
-        let sequence = held.sequence;
-        if self.seen.knows(sequence) {
-            self.counters.in_known.fetch_add(1, Relaxed);
-            if !self.waits.came_again(sequence, &held.reply) {
-                self.acks.push(sequence, held.reply);
-            }
-            return Ok(true);
-        }
-        if let Some(headers) = &held.message.headers
-            && let Err(why) = self.tag.check(headers)
-        {
-            return self.refuse(held, why).map(|()| true);
-        }
-        let waits_for_workers = self.settings.ack_on == AckOn::Done;
-        // What is certain: by copy into the ring, by the side's owner (`Seen`, Invariant 3).
-        let is_certain = self.putter.is_owner() && held.message.payload.len() <= self.ring_bytes;
-        let mut is_begun = false;
-        let mut wait = Duration::ZERO;
-        loop {
-            if !is_begun && (!waits_for_workers || self.waits.has_room()) {
-                is_begun = self.seen.begin(sequence, is_certain);
-            }
-            if is_begun {
-                let (words, slot) = (self.waits.words(), self.waits.next_slot());
-                let announce = |id| {
-                    if waits_for_workers {
-                        Waits::note(words, slot, sequence, id);
-                    }
-                };
-                match self.putter.put(&self.queue, &held.message.payload, wait, announce) {
-                    Ok(Attempt::Put) => break,
-                    Ok(Attempt::NoRoom) => {}
-                    Ok(Attempt::Refused(why)) => {
-                        self.take_back();
-                        return self.refuse(held, why).map(|()| true);
-                    }
-                    Err(failure) => {
-                        self.take_back();
-                        return Err(failure);
-                    }
-                }
-            }
-            // No room, in the queue or in the journal. What is due goes on meanwhile.
-            if wait.is_zero() {
-                self.counters.in_full.fetch_add(1, Relaxed);
-            }
-            wait = ROOM;
-            if !is_begun {
-                tokio::time::sleep(ROOM).await;
-            }
-            self.held.push_front(held_again(&held));
-            let due = self.see_to_what_is_due().await;
-            self.held.pop_front();
-            if due.is_err() || stop.is_set() {
-                if is_begun {
-                    self.take_back();
-                }
-                self.held.push_front(held);
-                return due.map(|()| false);
-            }
-        }
-        self.seen.settle();
-        self.counters.in_put.fetch_add(1, Relaxed);
-        match waits_for_workers {
-            true => self.waits.put(sequence, self.nonce, held.reply),
-            false => self.acks.push(sequence, held.reply),
-        }
-        Ok(true)
-    }
-
-    fn take_back(&mut self) {
-        self.seen.take_back(self.queue.stats().puts);
-        self.waits.take_back();
-    }
-
-    /// While a put waits for room: acks, answers, renewals, notes.
-    async fn see_to_what_is_due(&mut self) -> Result<(), Failure> {
-        while let Some(Some(answer)) = self.acks.answers.next().now_or_never() {
-            self.confirmed_by(&answer);
-        }
-        while let Ok(note) = self.notes.1.try_recv() {
-            self.note(note).await?;
-        }
-        // The client's tasks run on another thread; this one waits in the queue most of the time.
-        if self.last.tick.elapsed() >= TICK {
-            self.tick().await;
-        }
-        self.flush().await;
-        Ok(())
-    }
-
-    /// A message that the queue does not take goes to the dead letters, if the settings name them.
-    fn refuse(&mut self, held: Held, why: String) -> Result<(), Failure> {
-        let sequence = held.sequence;
-        if self.settings.dead_letters.is_some() {
-            tracing::warn!(sequence, why, "in: a message goes to the dead letters");
-            self.bury(sequence, held.reply, why);
-            return Ok(());
-        }
-        let why = format!(
-            "message {sequence} of the stream \"{}\" is not for this queue: {why}. It stays in the stream; --dead-letters names a \
-             subject for such messages",
-            self.settings.stream
-        );
-        Err(Failure::Type { queue: self.settings.queue.clone(), why })
-    }
-
-    fn bury(&self, sequence: u64, reply: Subject, why: String) {
-        let (jetstream, stream, notes) = (self.server.jetstream.clone(), self.stream.clone(), self.notes.0.clone());
-        let subject = self.settings.dead_letters();
-        tokio::spawn(async move {
-            let sent = letters::send(&jetstream, &stream, &subject, sequence, &why).await;
-            let _ = notes.send(Note::Letter(sequence, reply, sent)).await;
-        });
     }
 
     fn confirmed_by(&mut self, answer: &Message) {
@@ -354,11 +242,11 @@ impl<'a> Carrier<'a> {
                 self.waits.confirmed_up_to(floor);
                 Ok(())
             }
-            Note::Stream { last, created } => {
+            Note::Stream { last, created, highest } => {
                 if created != consumer::created(&self.stream) {
                     return Err(identity(self.settings, words_for(Refusal::Stream)));
                 }
-                check_sequence(&self.seen, last, self.settings)
+                check_sequence(highest, last, self.settings)
             }
             Note::NoStream => Err(Failure::NoStream { stream: self.settings.stream.clone() }),
             Note::NoConsumer => Err(Failure::Stream {
@@ -390,69 +278,6 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    async fn tick(&mut self) {
-        let passed = self.last.tick.elapsed();
-        self.last.tick = Instant::now();
-        let is_connected = self.is_connected();
-        let connected = if is_connected { passed.as_millis() as u64 } else { 0 };
-        self.unknown_runs = self.seen.pass_time(connected, self.settings.remember.get().as_millis() as u64);
-        if self.settings.ack_on == AckOn::Done {
-            self.see_to_workers();
-        }
-        if is_connected {
-            self.acks.send_again(false);
-            if self.last.renewal.elapsed() >= self.ack_wait / 3 {
-                self.last.renewal = Instant::now();
-                let _ = timeout(SEND, self.renew()).await;
-            }
-            let is_of_use = self.unknown_runs > 0 || self.acks.has_old();
-            if self.last.ask.elapsed() >= if is_of_use { ASK_SOON } else { ASK_ANYWAY } {
-                self.watch(self.last.asked_for_stream.elapsed() >= ASK_ANYWAY);
-            }
-        }
-        self.show_progress();
-    }
-
-    fn is_connected(&self) -> bool {
-        self.server.client.connection_state() == State::Connected
-    }
-
-    fn see_to_workers(&mut self) {
-        if self.letters_wait_until.is_some_and(|until| Instant::now() < until) {
-            return;
-        }
-        self.letters_wait_until = None;
-        let Ended { done, given_up } = self.waits.ended(&self.queue);
-        for (sequence, reply) in done {
-            self.acks.push(sequence, reply);
-        }
-        for (sequence, reply) in given_up {
-            self.counters.in_given_up.fetch_add(1, Relaxed);
-            self.bury(sequence, reply, "given up by the queue: it was delivered as often as max_deliveries allows".into());
-        }
-    }
-
-    /// Signs of life for all that is not acked (`mod.rs`, Invariant 4).
-    async fn renew(&mut self) {
-        let client = self.server.client.clone();
-        let replies = self.held.iter().map(|held| &held.reply).chain(self.waits.replies());
-        for reply in replies {
-            if client.publish(reply.clone(), Bytes::from_static(b"+WPI")).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Asks the server, in a task of its own.
-    fn watch(&mut self, for_stream_too: bool) {
-        self.last.ask = Instant::now();
-        if for_stream_too {
-            self.last.asked_for_stream = self.last.ask;
-        }
-        let (jetstream, stream, notes) = (self.server.jetstream.clone(), self.stream.clone(), self.notes.0.clone());
-        tokio::spawn(watch::ask(jetstream, stream, self.settings.consumer(), for_stream_too, notes));
-    }
-
     async fn flush(&mut self) {
         if self.is_connected() {
             let _ = timeout(SEND, self.acks.flush()).await;
@@ -463,20 +288,6 @@ impl<'a> Carrier<'a> {
         let held = self.held.len();
         if self.is_connected() {
             let _ = timeout(SEND, self.pulls.ask(held)).await;
-        }
-    }
-
-    fn show_progress(&mut self) {
-        self.counters.in_unacked.store((self.acks.len() + self.waits.len()) as u64, Relaxed);
-        self.counters.in_remembered_runs.store(self.seen.kept() as u64, Relaxed);
-        if self.last.progress.elapsed() < Duration::from_secs(10) {
-            return;
-        }
-        self.last.progress = Instant::now();
-        let puts = self.counters.in_put.load(Relaxed);
-        if puts != self.last.progress_puts {
-            tracing::info!(queue = self.settings.queue, put = puts, unacked = self.acks.len() + self.waits.len(), "in: progress");
-            self.last.progress_puts = puts;
         }
     }
 
@@ -512,9 +323,4 @@ impl<'a> Carrier<'a> {
             }
         }
     }
-}
-
-/// The same message once more, for its renewal while it waits.
-fn held_again(held: &Held) -> Held {
-    Held { sequence: held.sequence, reply: held.reply.clone(), message: held.message.clone() }
 }
