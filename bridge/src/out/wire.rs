@@ -113,14 +113,13 @@ impl<'a> Wire<'a> {
         if payload.len() > self.max_message_bytes {
             return Err(Trouble::TooLarge(sequence));
         }
-        let mut headers = self.headers.clone();
-        headers.insert(ID, HeaderValue::from(id.to_string()));
-        headers.insert(NATS_EXPECTED_LAST_SEQUENCE, HeaderValue::from(sequence - 1));
-        let payload = Bytes::copy_from_slice(payload);
-        let reply = Subject::from(format!("{}.{}.{sequence}", self.inbox, self.epoch));
         let send = || {
-            let (subject, reply) = (self.subject.clone(), reply.clone());
-            self.server.client.publish_with_reply_and_headers(subject, reply, headers.clone(), payload.clone())
+            let mut headers = self.headers.clone();
+            headers.insert(ID, HeaderValue::from(id.to_string()));
+            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, HeaderValue::from(sequence - 1));
+            let reply = Subject::from(format!("{}.{}.{sequence}", self.inbox, self.epoch));
+            let payload = Bytes::copy_from_slice(payload);
+            self.server.client.publish_with_reply_and_headers(self.subject.clone(), reply, headers, payload)
         };
         let sent = match send().now_or_never() {
             Some(sent) => sent,
