@@ -103,6 +103,15 @@ impl Party {
 
 const STREAM: &str = "JOBS";
 
+/// Segments that are removed at the end, where the machines are this one.
+struct Names(Vec<String>);
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|name| drop(shmq::Queue::<[u8]>::unlink(name)));
+    }
+}
+
 impl Storm {
     fn run(self, settings: Settings) -> Report {
         self.carry_out(settings, true)
@@ -118,6 +127,7 @@ impl Storm {
         let mut network = Network::new(2, settings);
         eprintln!("machines are {}", if network.has_namespaces() { "network namespaces" } else { "ports of this machine" });
         let (from, to) = (crate::support::unique_name("from"), crate::support::unique_name("to"));
+        let _names = Names(vec![from.clone(), to.clone(), format!("{from}.bridge-out"), format!("{to}.bridge-in")]);
         let mut parties = Vec::new();
         for number in 0..2u64 {
             let (a, b) = (&network.machines[0], &network.machines[1]);
