@@ -14,7 +14,7 @@
 //! 1. A message is journaled before it is put, and acked after it was put (or after it stands in
 //!    the stream of dead letters). So a kill at any instruction loses none: what was not acked
 //!    comes again.
-//! 2. What the journal knows is not put, but acked again ([`seen`], Invariants 1 to 5). So one
+//! 2. What the journal knows is not put, but acked again (`seen.rs`, Invariants 1 to 5). So one
 //!    bridge puts no message twice, however often the server sends it, for as long as it remembers
 //!    it.
 //! 3. A message counts as acked only when the server confirmed the ack. An ack that is not
