@@ -33,8 +33,8 @@ impl RawQueue {
     {
         let me = self.check(owner)?;
         let (sized, length) = (self.geometry().sized, size_of_val(message));
-        // SAFETY (of each call): the record, or the file, has room for `length` bytes, and belongs
-        // to this call until it is committed: as in `put_as`.
+        // SAFETY: each call below gives it a record, or a file, that has room for `length` bytes
+        // and belongs to this call until it is committed: as in `put_as`.
         let write = |to: *mut u8| unsafe { ToOne::write(message, to) };
         if !sized && length as u64 > self.geometry().max_message_bytes() {
             let claimed = self.claim_spilled::<BY_OWNER>(Some(me), length, wait)?;
