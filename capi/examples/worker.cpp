@@ -24,7 +24,7 @@ static void work(const std::string &name, bool is_clumsy) {
         if (!lease) {
             return; // closed, and nothing is left
         }
-        if (is_clumsy && count == 5) {
+        if (is_clumsy && count == 2) {
             raise(SIGKILL); // in the middle of a job
         }
         results.put({(*lease)->number});
@@ -46,17 +46,25 @@ int main() {
     const std::string name = "worker-" + std::to_string(getpid());
     auto jobs = shmq::queue<job>::create(name + "-jobs", shmq::options(16));
     auto results = shmq::queue<job>::create(name + "-results", shmq::options(2 * JOBS));
-    pid_t workers[] = {start(name, true), start(name, true), start(name, false)};
-    for (std::uint64_t number = 0; number < JOBS; number++) {
-        jobs.put({number});
-    }
-    jobs.close();
+    std::uint64_t number = 0;
     int killed = 0;
-    for (pid_t worker : workers) {
+    pid_t clumsy[] = {start(name, true), start(name, true)};
+    while (number < 12) {
+        jobs.put({number++});
+    }
+    for (pid_t worker : clumsy) {
         int status = 0;
         waitpid(worker, &status, 0);
         killed += WIFSIGNALED(status);
     }
+    // The next worker finds what they left, the two jobs that they had in hand among it.
+    pid_t careful = start(name, false);
+    while (number < JOBS) {
+        jobs.put({number++});
+    }
+    jobs.close();
+    int status = 0;
+    waitpid(careful, &status, 0);
     std::set<std::uint64_t> done;
     while (auto result = results.try_get()) {
         done.insert(result->number);
