@@ -1,8 +1,8 @@
 //! Errors of the crate as exceptions: those of the standard library where it has one.
 
 use pyo3::exceptions::{
-    PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError, PyTimeoutError,
-    PyValueError,
+    PyException, PyFileExistsError, PyFileNotFoundError, PyMemoryError, PyOSError, PyPermissionError, PyRuntimeError,
+    PyTimeoutError, PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -59,6 +59,7 @@ pub fn is_of_ring(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<Error>(py)
         || error.is_instance_of::<PyValueError>(py)
         || error.is_instance_of::<PyOSError>(py)
+        || error.is_instance_of::<PyMemoryError>(py)
         || Class::ShutDown.is_class_of(py, error)
 }
 
@@ -85,6 +86,7 @@ pub fn of_handle(error: postcard::Error) -> PyErr {
 
 fn os(error: &io::Error, text: String) -> PyErr {
     match error.raw_os_error() {
+        Some(libc::ENOMEM) => PyMemoryError::new_err(text),
         Some(number) => PyOSError::new_err((number, text)),
         None => PyOSError::new_err(text),
     }
