@@ -64,9 +64,9 @@ def test_a_get_that_raises_memory_error_takes_nothing():
 
 def test_a_getter_that_is_aborted_by_its_own_limit_loses_one_object_at_most():
     """What fits the ring is copied to memory of the process, and there the allocator ends it."""
-    q = shmq.Queue(capacity_bytes=128 * MIB)
-    # More than the allocator keeps of what was freed before.
-    q.put(b"x" * (40 * MIB))
+    q = shmq.Queue(capacity_bytes=192 * MIB)
+    # More than the allocator has reserved, or keeps of what was freed before.
+    q.put(b"x" * (80 * MIB))
     q.put("next")
 
     def get():
