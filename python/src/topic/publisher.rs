@@ -4,10 +4,12 @@ use super::Topic;
 use super::exclusive::{Exclusive, Taken};
 use crate::arrays::{ArrayLoan, Description, Loaned};
 use crate::errors;
+use crate::handle;
 use crate::interrupt::{self, Until};
 use crate::pickle::Pickle;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use shmq::{DynPublisher, DynTopic, DynTopicLoan, PutError};
 use std::io::IoSlice;
 use std::time::Instant;
@@ -180,5 +182,10 @@ impl Publisher {
     #[pyo3(signature = (*_error))]
     fn __exit__(&self, _error: &Bound<'_, PyAny>) -> PyResult<()> {
         self.close()
+    }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        handle::generic_alias(class, item)
     }
 }
