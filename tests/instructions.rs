@@ -39,8 +39,8 @@ const BOUNDS: [(&str, u64, u64); 16] = [
     ("topic_publisher_64", 81, 80),
     ("topic_lossy_8", 52, 57),
     ("dyn_queue_64", 153, 117),
-    ("dyn_endpoints_64", 125, 87),
-    ("dyn_topic_publisher_64", 98, 116),
+    ("dyn_endpoints_64", 116, 81),
+    ("dyn_topic_publisher_64", 90, 116),
 ];
 
 const ROUNDS: u64 = 300;
