@@ -128,7 +128,9 @@ impl BytesLoan {
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
         let view = memoryview(slf.as_any())?;
-        slf.get().state().view = Some(view.clone().unbind());
+        let before = slf.get().state().view.replace(view.clone().unbind());
+        // Not before the state is free: the end of a view needs it.
+        drop(before);
         Ok(view)
     }
 

@@ -374,8 +374,10 @@ impl Queue {
             match pickle::load(py, message) {
                 Ok(object) => objects.append(object)?,
                 Err(error) => {
-                    *slf.get().deferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    let before = slf.get().deferred.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
                     slf.get().is_deferred.store(true, Relaxed);
+                    // Not before the mutex is free: what it held may use the queue.
+                    drop(before);
                     break;
                 }
             }

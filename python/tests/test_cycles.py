@@ -34,6 +34,22 @@ def test_a_loan_that_was_entered_and_forgotten_is_aborted():
     assert q.get_nowait() == b"next"
 
 
+def test_a_loan_is_entered_again(run):
+    said = run(
+        """
+        import shmq
+
+        q = shmq.BytesQueue()
+        loan = q.loan(2)
+        loan.__enter__()
+        with loan as view:
+            view[:] = b"ab"
+        print(q.get())
+        """
+    )
+    assert said == ["b'ab'"]
+
+
 def test_a_queue_that_holds_itself_is_collected():
     class Held(shmq.Queue):
         pass
