@@ -300,7 +300,7 @@ def test_a_killed_holder_of_a_lease_gives_back(child):
         assert job == "job"
 
 
-def test_a_childs_copy_of_a_lease_is_no_lease(child):
+def test_a_copy_of_a_lease_in_a_child_is_no_lease(child):
     q, said = shmq.Queue(), shmq.Queue()
     q.put("job")
     lease = q.lease()
