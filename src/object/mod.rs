@@ -48,9 +48,10 @@ pub(crate) use topic::{bytes_to_all, encode_to_all};
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::without_paths;
+use crate::queue::Transit;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Buildable, Delivering, Iter, MessageType, Queue, QueueBuilder, Source, reopen};
-use crate::raw::{BY_LOCK, RawQueue, TransitTicket};
+use crate::raw::{BY_LOCK, RawQueue};
 use crate::shm::kind::Kind;
 use crate::wait::{Stop, Wait};
 use serde::de::{DeserializeOwned, Error as _};
@@ -388,7 +389,7 @@ impl<'de, T, C: Codec> Deserialize<'de> for ObjectQueue<T, C> {
     /// Opens the queue, through the mapping that this process may have already. The error is that
     /// of [`ObjectQueue::open`], or `Replaced` if another queue has taken the name since.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (address, nonce, schema, ticket) = <(String, u64, Option<String>, TransitTicket)>::deserialize(deserializer)?;
+        let (address, nonce, schema, ticket) = <(String, u64, Option<String>, Transit)>::deserialize(deserializer)?;
         reopen(&address, nonce, schema, None, ticket).map_err(D::Error::custom)
     }
 }

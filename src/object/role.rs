@@ -4,10 +4,11 @@ use super::get;
 use super::put::{PutAs, PutBytes, send, send_all};
 use super::{Codec, ObjectLease, ObjectQueue};
 use crate::error::{GetError, PutError};
+use crate::queue::Transit;
 use crate::queue::guard::Loan;
 use crate::queue::sealed::Sealed;
 use crate::queue::{Accepts, Iter, Keep, Receiver, Sender, Source};
-use crate::raw::{BY_LOCK, KeptHandle, RawQueue, TransitTicket};
+use crate::raw::{BY_LOCK, KeptHandle, RawQueue};
 use crate::wait::{Stop, Wait, blocking_forms};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
@@ -320,8 +321,8 @@ impl<'q, T: Serialize + DeserializeOwned, C: Codec> IntoIterator for &'q ObjectR
     }
 }
 
-/// Address, nonce, schema, ticket.
-type Received = (String, u64, Option<String>, TransitTicket);
+/// Address, nonce, schema, and how it travels.
+type Received = (String, u64, Option<String>, Transit);
 
 macro_rules! handle_of_one_role {
     ($name:ident over $bytes:ident) => {

@@ -94,9 +94,15 @@ impl RawQueue {
         Ok(RawQueue::over(Newcomer::open_or_create(name, spec, expect, initialise)?, strategy))
     }
 
-    /// Attaches to the queue that a handle was sent of.
-    pub(crate) fn reopen(address: &str, expect: &Expect) -> Result<Arc<RawQueue>, OpenError> {
-        attachment::reopen(address, expect.clone(), |newcomer| RawQueue::over(newcomer, WaitStrategy::default()))
+    /// Attaches to the queue that a handle was sent of, which waits as that one did.
+    pub(crate) fn reopen(address: &str, expect: &Expect, strategy: WaitStrategy) -> Result<Arc<RawQueue>, OpenError> {
+        let raw = attachment::reopen(address, expect.clone(), |newcomer| RawQueue::over(newcomer, strategy))?;
+        // This process may have it open already, with a strategy of its own.
+        Ok(if raw.strategy == strategy { raw } else { raw.view(None, strategy) })
+    }
+
+    pub(crate) fn strategy(&self) -> WaitStrategy {
+        self.strategy
     }
 
     fn over(newcomer: Newcomer, strategy: WaitStrategy) -> Arc<RawQueue> {
@@ -122,9 +128,13 @@ impl RawQueue {
 
     /// The same queue with a stop, in place of the one that it may have.
     pub(crate) fn with_stop(self: &Arc<Self>, stop: &Stop) -> Arc<RawQueue> {
+        self.view(Some(stop.clone()), self.strategy)
+    }
+
+    fn view(self: &Arc<Self>, stop: Option<Stop>, strategy: WaitStrategy) -> Arc<RawQueue> {
         let view = Arc::new(RawQueue {
             ring: self.ring,
-            strategy: self.strategy,
+            strategy,
             max_deliveries: self.max_deliveries,
             letters: Arc::clone(&self.letters),
             probe_times: Default::default(),
@@ -134,7 +144,7 @@ impl RawQueue {
             leases_are_private: AtomicBool::new(self.leases_are_private.load(Relaxed)),
             roles: Arc::clone(&self.roles),
             is_anchored: AtomicBool::new(self.is_anchored.load(Relaxed)),
-            stop: Some(stop.clone()),
+            stop,
             topic: self.topic.clone(),
             #[cfg(feature = "tracing")]
             unreported: Default::default(),
