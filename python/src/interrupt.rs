@@ -11,7 +11,7 @@
 //! 1. What a handler raised stays in `RAISED` until the call that it ended takes it: no Python code
 //!    runs in between.
 
-use crate::errors;
+use crate::events;
 use pyo3::prelude::*;
 use shmq::Stop;
 use std::cell::Cell;
@@ -99,7 +99,9 @@ where
     E: Interruptible + Send,
 {
     loop {
-        match py.detach(&wait) {
+        let outcome = py.detach(&wait);
+        events::emit(py);
+        match outcome {
             // Without anything raised, this is a child that a handler forked: it waits anew.
             Err(error) if error.is_interrupted() => match RAISED.take() {
                 Some(raised) => return Err(raised),

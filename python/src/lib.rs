@@ -7,11 +7,12 @@
 //! | how does an object become bytes? | `pickle` |
 //! | how is an array written and read in place? | `arrays` |
 //! | which exception is which error? | `errors` |
-//! | how is an argument taken? | `arguments` |
+//! | what is logged, and where? | `events` |
 
 mod arrays;
 mod bytes_queue;
 mod errors;
+mod events;
 mod handle;
 mod in_place;
 mod interrupt;
@@ -48,6 +49,12 @@ mod _shmq {
     use super::topic::{Publisher, Subscriber, Topic};
     use pyo3::prelude::*;
     use std::ffi::OsString;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::events::install();
+        Ok(())
+    }
 
     /// Runs the command `shmq`; returns its exit code.
     #[pyfunction]

@@ -5,6 +5,7 @@
 //!    (`interrupt`).
 
 use crate::errors;
+use crate::events;
 use crate::interrupt::{self, Interruptible, Until};
 use pyo3::prelude::*;
 use shmq::{AckLease, DynLoan, DynQueue, GetError, JoinError, OpenError, PutError};
@@ -41,6 +42,7 @@ pub fn put(py: Python<'_>, ring: &Ring, bytes: &[u8], block: bool, timeout: Opti
         }
         put => put,
     };
+    events::emit(py);
     put.map_err(|error| errors::of_put(py, error))
 }
 
@@ -52,6 +54,7 @@ pub fn get(py: Python<'_>, ring: &Ring, block: bool, timeout: Option<f64>) -> Py
         }
         got => got,
     };
+    events::emit(py);
     got.map_err(|error| errors::of_get(py, error))
 }
 
@@ -62,6 +65,7 @@ pub fn lease(py: Python<'_>, ring: &Ring, block: bool, timeout: Option<f64>) -> 
         }
         leased => leased,
     };
+    events::emit(py);
     leased.map_err(|error| errors::of_get(py, error))
 }
 
@@ -72,6 +76,7 @@ pub fn loan(py: Python<'_>, ring: &Ring, length: usize, block: bool, timeout: Op
         }
         lent => lent,
     };
+    events::emit(py);
     lent.map_err(|error| errors::of_put(py, error))
 }
 

@@ -26,6 +26,7 @@ import threading
 import time
 from queue import Empty, Full
 
+from .. import _events
 from .._shmq import Role, Tasks
 from . import worker
 from .errors import BrokenPool, Terminated
@@ -295,6 +296,8 @@ class Core:
         if is_ready:
             self._ready.add(number)
             self._failures = 0
+        else:
+            _events.log(_events.WARNING, "the initializer of a pool's worker raised %r", error)
         self._last_error = error
 
     def _reap(self):
@@ -306,6 +309,9 @@ class Core:
             self._take_what_is_there()
             self._work_off()
             for process in ended:
+                if process.exitcode != 0:
+                    what = "a pool's worker died pid=%d exitcode=%d"
+                    _events.log(_events.WARNING, what, process.pid, process.exitcode)
                 if process._shmq_number in self._ready:
                     self._ready.discard(process._shmq_number)
                 else:
@@ -334,13 +340,17 @@ class Core:
         why = f"its initializer raised {cause!r}" if cause is not None else f"its exit code is {exitcode}"
         self.broken = BrokenPool(f"{self._failures} workers in a row ended before they were ready; of the last, {why}")
         self.broken.__cause__ = cause
+        _events.log(_events.WARNING, "a pool is broken: %s", self.broken)
 
     def _restart(self):
         try:
             self.populate()
             self._must_start = False
-        except Exception:
+        except Exception as error:
             # Memory or processes are short: later.
+            if not self._must_start:
+                what = "a pool's worker could not be started, which is tried again: %r"
+                _events.log(_events.WARNING, what, error)
             self._must_start = True
 
     def _polled(self, timeout):

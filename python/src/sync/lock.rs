@@ -1,8 +1,8 @@
 //! `Lock`: not recursive, and any thread of any process may release it.
 
-use super::{acquire, primitive};
-use crate::arguments::truth;
+use super::{Reported, acquire, primitive};
 use crate::errors;
+use crate::events;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
 use pyo3::exceptions::PyValueError;
@@ -17,6 +17,7 @@ use shmq::sync::{Lock as Inner, SyncError};
 #[derive(Default)]
 pub struct Lock {
     slot: Slot<Inner>,
+    reported: Reported,
 }
 
 primitive!(Lock, Inner, "()");
@@ -47,14 +48,13 @@ impl Lock {
         Ok(acquire(py, block, timeout, || lock.try_acquire(), wait)?.is_some())
     }
 
-    /// Releases the lock, whichever thread or process acquired it. ValueError if it is free.
-    ///
-    ///     >>> lock = shmq.multiprocessing.Lock()
-    ///     >>> lock.release()
-    ///     Traceback (most recent call last):
-    ///     ValueError: semaphore or lock released too many times
-    fn release(&self) -> PyResult<()> {
-        self.inner()?.release().map_err(|error| match error {
+    /// release(): whichever thread or process acquired it. ValueError if it is free.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        let lock = self.inner()?;
+        self.reported.check(lock.owner_died(), lock.name());
+        let released = lock.release();
+        events::emit(py);
+        released.map_err(|error| match error {
             SyncError::NotLocked => PyValueError::new_err("semaphore or lock released too many times"),
             error => errors::of_sync(error),
         })
@@ -64,9 +64,9 @@ impl Lock {
         self.acquire(py, true, None)
     }
 
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release()
+    #[pyo3(signature = (*error))]
+    fn __exit__(&self, error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.release(error.py())
     }
 
     /// Does a live process have it? As it is at this instant.
@@ -92,7 +92,9 @@ impl Lock {
     ///
     ///     >>> with (lock := shmq.multiprocessing.Lock()): lock.mark_repaired()
     fn mark_repaired(&self) -> PyResult<()> {
-        self.inner()?.mark_repaired();
+        let lock = self.inner()?;
+        self.reported.check(lock.owner_died(), lock.name());
+        lock.mark_repaired();
         Ok(())
     }
 

@@ -15,9 +15,30 @@ pub use rlock::RLock;
 pub use semaphore::Semaphore;
 
 use crate::errors;
+use crate::events;
 use crate::interrupt::{self, Until};
 use pyo3::prelude::*;
 use shmq::sync::SyncError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Was it logged that an owner of a lock died? Logged once it is released: a handler of `logging` may want
+/// the lock.
+#[derive(Default)]
+struct Reported(AtomicBool);
+
+impl Reported {
+    /// Called by the owner of the lock.
+    #[inline]
+    fn check(&self, owner_died: bool, name: &str) {
+        if owner_died != self.0.load(Relaxed) {
+            self.0.store(owner_died, Relaxed);
+            if owner_died {
+                events::warn(format!("a process died that held a lock lock={name:?}"));
+            }
+        }
+    }
+}
 
 /// `Some(value)`, or `None` if time ran out.
 fn or_late<T>(outcome: Result<T, SyncError>) -> PyResult<Option<T>> {

@@ -1,8 +1,8 @@
 //! `RLock`: owned by one thread of one process, which may acquire it again.
 
-use super::{acquire, primitive};
-use crate::arguments::truth;
+use super::{Reported, acquire, primitive};
 use crate::errors;
+use crate::events;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
 use pyo3::exceptions::PyAssertionError;
@@ -17,6 +17,7 @@ use shmq::sync::{ReentrantLock as Inner, SyncError};
 #[derive(Default)]
 pub struct RLock {
     slot: Slot<Inner>,
+    reported: Reported,
 }
 
 primitive!(RLock, Inner, "()");
@@ -47,12 +48,13 @@ impl RLock {
         Ok(acquire(py, block, timeout, || lock.try_acquire(), wait)?.is_some())
     }
 
-    /// Releases one level. AssertionError if another thread has it, or none.
-    ///
-    ///     >>> lock = shmq.multiprocessing.RLock()
-    ///     >>> with lock, lock: pass
-    fn release(&self) -> PyResult<()> {
-        self.inner()?.release().map_err(|error| match error {
+    /// release(): one level. AssertionError if another thread has it, or none.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        let lock = self.inner()?;
+        self.reported.check(lock.owner_died(), lock.name());
+        let released = lock.release();
+        events::emit(py);
+        released.map_err(|error| match error {
             SyncError::NotLocked | SyncError::NotOwner { .. } => {
                 PyAssertionError::new_err(format!("attempt to release recursive lock not owned by thread: {error}"))
             }
@@ -64,9 +66,9 @@ impl RLock {
         self.acquire(py, true, None)
     }
 
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release()
+    #[pyo3(signature = (*error))]
+    fn __exit__(&self, error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.release(error.py())
     }
 
     /// Does a live process have it? As it is at this instant.
@@ -92,7 +94,9 @@ impl RLock {
     ///
     ///     >>> with (lock := shmq.multiprocessing.RLock()): lock.mark_repaired()
     fn mark_repaired(&self) -> PyResult<()> {
-        self.inner()?.mark_repaired();
+        let lock = self.inner()?;
+        self.reported.check(lock.owner_died(), lock.name());
+        lock.mark_repaired();
         Ok(())
     }
 

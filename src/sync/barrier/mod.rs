@@ -21,7 +21,9 @@
 //!    stands in bit `n % 64` of `broken_phases`, written before the phase changes.
 //! 4. The last to arrive probes the others before it ends the phase: the arrival of a dead party
 //!    counts for nothing.
+//! 5. An action runs in the lock, before the phase ends: a death in it breaks the phase (Invariant 2).
 
+mod action;
 mod phase;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use crate::shm::participant::{self, Id};
 use crate::wait::{OnUnwind, SLICE_NS, Step, Wait, blocking_forms};
 use phase::{Phases, State};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -88,6 +91,9 @@ pub struct Barrier {
     primitive: Arc<Primitive>,
 }
 
+/// Of a party that has none.
+const NO_ACTION: Option<fn() -> ControlFlow<()>> = None;
+
 handle! {
     "barrier", new: "shmq::sync::Barrier::new(2)?", path: "shmq::sync::Barrier",
     [] Barrier, PrimitiveKind::bare(Kind::Barrier)
@@ -101,7 +107,10 @@ handle! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BarrierWaitResult(bool);
+pub struct BarrierWaitResult {
+    index: u32,
+    is_leader: bool,
+}
 
 impl BarrierWaitResult {
     /// True for exactly one party of each phase: the last to arrive.
@@ -111,7 +120,18 @@ impl BarrierWaitResult {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_leader(&self) -> bool {
-        self.0
+        self.is_leader
+    }
+
+    /// A number that no other party of the phase has, from 0 to the number of parties - 1: Python's
+    /// `Barrier.wait()`. It is the order of the arrivals; the leader has the last one.
+    ///
+    /// ```
+    /// assert_eq!(shmq::sync::Barrier::new(1)?.wait()?.index(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn index(&self) -> usize {
+        self.index as usize
     }
 }
 
@@ -234,7 +254,7 @@ impl Barrier {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         wait, wait_timeout, wait_deadline,
-        |self, wait| -> Result<BarrierWaitResult, SyncError> { self.wait_by(wait) }
+        |self, wait| -> Result<BarrierWaitResult, SyncError> { self.wait_by(wait, NO_ACTION) }
     }
 
     /// Arrives if that ends the phase, all other parties being there: [`SyncError::WouldBlock`]
@@ -261,7 +281,7 @@ impl Barrier {
             self.primitive.exit(me)?;
             return Err(SyncError::WouldBlock);
         }
-        self.arrive_and_exit(me).map(|_| BarrierWaitResult(true))
+        self.arrive_and_exit(me, NO_ACTION).map(|(_, result)| result)
     }
 
     blocking_forms! {
@@ -371,15 +391,15 @@ impl Barrier {
     }
 
     /// How an arrival of that phase ended, if it did (Invariant 3).
-    fn end_of(&self, phase: u64) -> Option<Result<BarrierWaitResult, SyncError>> {
+    fn end_of(&self, phase: u64) -> Option<Result<(), SyncError>> {
         if self.primitive.is_poisoned() {
             return Some(Err(SyncError::Poisoned));
         }
         let was_broken = self.phases().was_broken(phase)?;
-        Some(if was_broken { Err(SyncError::Broken) } else { Ok(BarrierWaitResult(false)) })
+        Some(if was_broken { Err(SyncError::Broken) } else { Ok(()) })
     }
 
-    fn wait_by(&self, wait: Wait) -> Result<BarrierWaitResult, SyncError> {
+    fn wait_by(&self, wait: Wait, action: Option<impl FnOnce() -> ControlFlow<()>>) -> Result<BarrierWaitResult, SyncError> {
         let me = self.primitive.me()?;
         // One that gives up before it could arrive is missed like any other.
         let miss = || {
@@ -397,14 +417,14 @@ impl Barrier {
             }
             return Err(error);
         }
-        let (phase, last) = self.arrive_and_exit(me)?;
-        if last {
-            return Ok(BarrierWaitResult(true));
+        let (phase, result) = self.arrive_and_exit(me, action)?;
+        if result.is_leader {
+            return Ok(result);
         }
         let unwinding = OnUnwind::new(|| drop(self.give_up(me, phase, SyncError::Interrupted)));
         let end = self.wait_for_end(me, phase, wait);
         unwinding.forget();
-        end
+        end.map(|()| result)
     }
 
     /// Whether the process of that call is this one, and no child that a check forked.
@@ -412,7 +432,7 @@ impl Barrier {
         self.primitive.attachment().known_me() == Some(me)
     }
 
-    fn wait_for_end(&self, me: Id, phase: u64, wait: Wait) -> Result<BarrierWaitResult, SyncError> {
+    fn wait_for_end(&self, me: Id, phase: u64, wait: Wait) -> Result<(), SyncError> {
         let mut waiter = self.primitive.waiter(wait);
         loop {
             if let Some(end) = self.end_of(phase) {
@@ -427,18 +447,29 @@ impl Barrier {
         }
     }
 
-    /// Needs the lock, and gives it back. The phase of the arrival, and whether it was the last.
-    fn arrive_and_exit(&self, me: Id) -> Result<(u64, bool), SyncError> {
-        let arrived = self.arrive(me);
+    /// Needs the lock, and gives it back. The phase of the arrival, and what it is in it.
+    fn arrive_and_exit(
+        &self,
+        me: Id,
+        action: Option<impl FnOnce() -> ControlFlow<()>>,
+    ) -> Result<(u64, BarrierWaitResult), SyncError> {
+        // An action that panics.
+        let unwinding = OnUnwind::new(|| {
+            self.phases().break_open();
+            let _ = self.primitive.exit(me);
+            self.primitive.notify(u32::MAX);
+        });
+        let arrived = self.arrive(me, action);
+        unwinding.forget();
         self.primitive.exit(me)?;
-        if !matches!(arrived, Ok((_, false))) {
+        if !matches!(arrived, Ok((_, BarrierWaitResult { is_leader: false, .. }))) {
             self.primitive.notify(u32::MAX);
         }
         arrived
     }
 
-    /// Needs the lock. The phase of the arrival, and whether it was the last.
-    fn arrive(&self, me: Id) -> Result<(u64, bool), SyncError> {
+    /// Needs the lock. The phase of the arrival, and what it is in it.
+    fn arrive(&self, me: Id, action: Option<impl FnOnce() -> ControlFlow<()>>) -> Result<(u64, BarrierWaitResult), SyncError> {
         let (words, arrivals) = (self.words(), self.arrivals());
         let (phase, state) = self.phases().now();
         if state != State::Open {
@@ -449,13 +480,15 @@ impl Barrier {
             return Err(SyncError::Broken);
         }
         arrivals.add_one(me);
-        let arrived = words.arrived.load(Relaxed).saturating_add(1);
+        let index = words.arrived.load(Relaxed);
+        let arrived = index.saturating_add(1);
         words.arrived.store(arrived, Relaxed);
         if u64::from(arrived) < self.primitive.count() {
-            return Ok((phase, false));
+            return Ok((phase, BarrierWaitResult { index, is_leader: false }));
         }
-        if arrivals.has_dead(me) {
-            // Invariant 4.
+        // Invariant 4; and an action takes time, in which another may die.
+        let may_pass = !arrivals.has_dead(me) && action.is_none_or(|action| action().is_continue() && !arrivals.has_dead(me));
+        if !may_pass {
             self.phases().break_open();
             return Err(SyncError::Broken);
         }
@@ -464,11 +497,11 @@ impl Barrier {
             return Err(SyncError::Broken);
         }
         self.open_next_phase(State::of_next);
-        Ok((phase, true))
+        Ok((phase, BarrierWaitResult { index, is_leader: true }))
     }
 
     /// Without the lock: a process that is stopped in it may be the reason.
-    fn give_up(&self, me: Id, phase: u64, why: SyncError) -> Result<BarrierWaitResult, SyncError> {
+    fn give_up(&self, me: Id, phase: u64, why: SyncError) -> Result<(), SyncError> {
         if !self.is_me(me) {
             // The parent waits on.
             return Err(why);
