@@ -127,3 +127,24 @@ def test_nothing_is_logged_and_logging_is_not_imported_where_nothing_dies(run):
         """
     )
     assert lines == ["False"]
+
+
+@pytest.mark.parametrize("imports", ["", "import logging"])
+def test_nothing_is_printed_where_logging_was_not_set_up(imports, run):
+    lines = run(
+        f"""
+        {imports}
+        import os, signal, sys, shmq.multiprocessing as multiprocessing
+        had_logging = "logging" in sys.modules
+        def die():
+            os.kill(os.getpid(), signal.SIGKILL)
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            try:
+                pool.apply(die)
+            except Exception as error:
+                print(type(error).__name__)
+        pool.join()
+        print(("logging" in sys.modules) == had_logging)
+        """
+    )
+    assert lines == ["WorkerDied", "True"]
