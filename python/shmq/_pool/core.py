@@ -46,6 +46,10 @@ _SLICE = 0.1
 _RAISED = 3
 _KILLED = 10
 
+# How often workers are checked while there are jobs, whatever their sentinels say: a process that another
+# thread forked in the same moment may have a copy of the end that is to be closed.
+_CHECK = 0.5
+
 # When a worker that could not be started is tried again.
 _RETRY_MS = 500
 
@@ -76,6 +80,7 @@ class Core:
         self._answers = collections.deque()
         self._is_idle = False
         self._must_start = False
+        self._checks_next = 0
         self._poller = None
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # Who takes results.
@@ -284,7 +289,7 @@ class Core:
     def populate(self):
         """Starts as many workers as are missing."""
         with self._of_workers:
-            while len(self.workers) < self._processes:
+            while len(self.workers) < self._processes and not self.is_over:
                 number = next(self._numbers)
                 process = self._start_process(worker.work, (self.tasks, self.results, number, *self._about_workers))
                 process._shmq_number = number
@@ -302,8 +307,11 @@ class Core:
 
     def _reap(self):
         """Joins workers that have ended, and starts others."""
-        if not self._must_start and not any(fd != self._wakeup for fd, _ in self._polled(0)):
+        now = time.monotonic()
+        is_due = self._must_start or (self.jobs and now >= self._checks_next)
+        if not is_due and not any(fd != self._wakeup for fd, _ in self._polled(0)):
             return
+        self._checks_next = now + _CHECK
         with self._of_workers:
             ended = self._remove_ended()
             self._take_what_is_there()
@@ -322,7 +330,7 @@ class Core:
     def _remove_ended(self):
         ended = [process for process in self.workers if process.exitcode is not None]
         if not ended:
-            # Its sentinel is closed a little before it has ended.
+            # A sentinel is closed a little before its process has ended.
             time.sleep(0.001)
         for process in ended:
             process.join()
