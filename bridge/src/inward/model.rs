@@ -194,6 +194,20 @@ fn a_spilled_message_in_doubt_is_put_again_and_never_lost() {
 }
 
 #[test]
+fn claims_that_were_aborted_do_not_pass_for_messages() {
+    let words = ModelWords { words: vec![Cell::new(0); words_of(RUN_COUNT)], fuse: Fuse(Cell::new(u32::MAX)) };
+    let mut seen = Seen::begin_anew(&words, RUN_COUNT, OF, 0);
+    // The second claim of message 1 was committed.
+    assert!(seen.begin(1, false));
+    seen.settle_uncertain(2);
+    assert!(seen.begin(2, true));
+    let doubt = |puts| Seen::recover(&words, RUN_COUNT, OF, Count::Owned(puts)).map(|(_, doubt)| doubt);
+    assert_eq!(doubt(3), Ok(Doubt::WasPut(2)));
+    assert!(seen.begin(3, true));
+    assert_eq!(doubt(3), Ok(Doubt::PutAgain(3)));
+}
+
+#[test]
 fn foreign_puts_are_refused_only_where_a_put_is_in_doubt() {
     let (mut refused, mut accepted) = (0, 0);
     for first in 0..20 {

@@ -315,6 +315,14 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         }
     }
 
+    /// The same for a message that was not put by copy. `puts` is what the queue counts now: claims
+    /// that were aborted count, so the next message opens a run, with that count (Invariant 1).
+    pub fn settle_uncertain(&mut self, puts: u64) {
+        self.settle();
+        self.puts = puts;
+        self.open = None;
+    }
+
     /// The message that was begun last was not put. `puts` is what the queue counts now: a claim
     /// that was aborted counts.
     pub fn take_back(&mut self, puts: u64) {

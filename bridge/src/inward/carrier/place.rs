@@ -10,7 +10,7 @@ use crate::settings::AckOn;
 use crate::stop::Stop;
 use async_nats::Subject;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a put waits for room between two ticks.
 const ROOM: Duration = Duration::from_millis(20);
@@ -38,6 +38,7 @@ impl Carrier<'_> {
         let mut is_begun = false;
         let mut wait = Duration::ZERO;
         loop {
+            let began = Instant::now();
             if !is_begun && (!waits_for_workers || self.waits.has_room()) {
                 is_begun = self.seen.begin(sequence, is_certain);
             }
@@ -65,10 +66,11 @@ impl Carrier<'_> {
             if wait.is_zero() {
                 self.counters.in_full.fetch_add(1, Relaxed);
             }
-            wait = ROOM;
-            if !is_begun {
-                tokio::time::sleep(ROOM).await;
+            // Not every lack of room is one that the queue's put waits for.
+            if !is_begun || began.elapsed() < ROOM / 2 {
+                tokio::time::sleep(ROOM / 2).await;
             }
+            wait = ROOM;
             self.held.push_front(held_again(&held));
             let due = self.see_to_what_is_due().await;
             self.held.pop_front();
@@ -80,7 +82,11 @@ impl Carrier<'_> {
                 return due.map(|()| false);
             }
         }
-        self.seen.settle();
+        // Where others put, the count is never asked.
+        match is_certain || !self.putter.is_owner() {
+            true => self.seen.settle(),
+            false => self.seen.settle_uncertain(self.queue.stats().puts),
+        }
         self.counters.in_put.fetch_add(1, Relaxed);
         match waits_for_workers {
             true => self.waits.put(sequence, self.nonce, held.reply),
