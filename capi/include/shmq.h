@@ -344,7 +344,9 @@ enum shmq_flag
      */
     SHMQ_PERSIST = 1,
     /**
-     * Queues: the stream is closed when the last process that put has left.
+     * Created with it, the stream closes by itself once there has been a producer, or a publisher,
+     * and none is left; a queue also once there has been a consumer and none is left. A handle of a
+     * queue keeps both sides open: free it when the endpoints are made.
      */
     SHMQ_CLOSE_WHEN_UNUSED = 2,
     /**

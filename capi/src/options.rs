@@ -42,7 +42,9 @@ pub enum shmq_wait_strategy {
 pub enum shmq_flag {
     /// The segment stays when its last user leaves, until it is unlinked.
     SHMQ_PERSIST = 1,
-    /// Queues: the stream is closed when the last process that put has left.
+    /// Created with it, the stream closes by itself once there has been a producer, or a publisher,
+    /// and none is left; a queue also once there has been a consumer and none is left. A handle of a
+    /// queue keeps both sides open: free it when the endpoints are made.
     SHMQ_CLOSE_WHEN_UNUSED = 2,
     /// Queues and topics: the memory is never swapped out (`mlock`).
     SHMQ_LOCK_MEMORY = 4,
@@ -67,11 +69,8 @@ const ALLOW_OWNER: u32 = shmq_flag::SHMQ_ALLOW_OWNER as u32;
 const ALLOW_ANY_OWNER: u32 = shmq_flag::SHMQ_ALLOW_ANY_OWNER as u32;
 /// Semaphores: never more permits than at first.
 pub(crate) const BOUNDED: u32 = shmq_flag::SHMQ_BOUNDED as u32;
-const OF_BOTH: u32 = PERSIST | LOCK_MEMORY | HUGE_PAGES | FULL_FENCE | ALLOW_OWNER | ALLOW_ANY_OWNER;
-/// The flags that mean something to a queue.
-pub(crate) const OF_QUEUES: u32 = OF_BOTH | CLOSE_WHEN_UNUSED;
-/// The flags that mean something to a topic.
-pub(crate) const OF_TOPICS: u32 = OF_BOTH;
+/// The flags that mean something to a queue, and to a topic.
+const OF_QUEUES: u32 = PERSIST | CLOSE_WHEN_UNUSED | LOCK_MEMORY | HUGE_PAGES | FULL_FENCE | ALLOW_OWNER | ALLOW_ANY_OWNER;
 /// The flags that mean something to a primitive.
 pub(crate) const OF_PRIMITIVES: u32 = PERSIST | FULL_FENCE | ALLOW_OWNER | ALLOW_ANY_OWNER;
 
@@ -313,7 +312,7 @@ impl shmq_queue_options {
         match (is_topic, queue_only, topic_only) {
             (true, true, _) => Err(refused("a topic has no max_deliveries, dead_letters and max_spilled_bytes".to_string())),
             (false, _, true) => Err(refused("a queue has no history, max_lag_before_evict and max_subscribers".to_string())),
-            _ => check_flags(self.flags, if is_topic { OF_TOPICS } else { OF_QUEUES }),
+            _ => check_flags(self.flags, OF_QUEUES),
         }
     }
 }

@@ -74,8 +74,27 @@ static void all_verbs(void) {
     OK(shmq_lease_release(lease));
 }
 
+static void the_last_producer_closes(void) {
+    shmq_queue_options options = queue_of(8, 8, 4);
+    options.flags = SHMQ_CLOSE_WHEN_UNUSED;
+    shmq_queue *queue = NULL;
+    shmq_producer *producer = NULL;
+    shmq_consumer *consumer = NULL;
+    uint64_t number = 7;
+    OK(shmq_queue_create(NULL, &options, &queue));
+    OK(shmq_queue_producer(queue, &producer));
+    OK(shmq_queue_consumer(queue, &consumer));
+    OK(shmq_queue_free(queue));
+    OK(shmq_producer_put(producer, &number, 8));
+    OK(shmq_producer_free(producer));
+    OK(shmq_consumer_get(consumer, &number, 8, NULL));
+    EXPECT(SHMQ_ERROR_CLOSED, shmq_consumer_get_timeout(consumer, &number, 8, NULL, 10 * SECOND));
+    OK(shmq_consumer_free(consumer));
+}
+
 int main(void) {
     begin();
+    the_last_producer_closes();
     own_their_sides();
     all_verbs();
     return 0;
