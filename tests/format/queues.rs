@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         a_queue_of_slices_over_the_end_of_its_ring,
         large_values_begin_on_a_cache_line,
         texts_of_every_length_come_before_the_cells,
+        messages_that_were_given_up_and_their_letters,
         a_page_with_another_offset_is_found_out,
     ];
     #[cfg(feature = "object")]
@@ -196,6 +197,25 @@ fn texts_of_every_length_come_before_the_cells() {
         check_queue(&report, &name);
         assert_eq!(text(&report, "/queue/records/0/payload"), "07");
     }
+}
+
+fn messages_that_were_given_up_and_their_letters() {
+    let (name, letters) = (unique_name("given-up"), unique_name("letters"));
+    let taken = shmq::DeadLetters::create(&letters, 4096).unwrap();
+    let queue = Queue::<u64>::builder().name(&name).capacity(8).max_deliveries(2).dead_letters(&letters).create().unwrap();
+    queue.put(&0x0102).unwrap();
+    (0..2).for_each(|_| queue.lease().unwrap().give_back());
+    queue.recover();
+    let report = read(&name);
+    check_queue(&report, &name);
+    assert_eq!((number(&report, "/get/dead_letters"), number(&report, "/given_up/noted")), (1, 1));
+    let report = read(&letters);
+    check_queue(&report, &letters);
+    let letter = &report["queue"]["records"][0]["letter"];
+    assert_eq!((number(letter, "/version"), number(letter, "/reason"), number(letter, "/deliveries")), (1, 1, 2));
+    assert_eq!((text(letter, "/queue"), text(letter, "/type_name")), (name.as_str(), "u64"));
+    assert_eq!(text(letter, "/message"), "0201000000000000");
+    assert_eq!(taken.get().unwrap().bytes, 0x0102u64.to_ne_bytes());
 }
 
 fn a_page_with_another_offset_is_found_out() {

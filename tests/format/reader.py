@@ -310,6 +310,8 @@ class Segment:
             for record in found["queue"]["records"]:
                 if record["spilled"]:
                     record["object"] = self.spilled_object(record)
+                elif found["type_name"] == "DeadLetter" and record["state"] == "READY":
+                    record["letter"] = letter(bytes.fromhex(record["payload"]))
         else:
             found["primitive"] = self.primitive()
         return found
@@ -325,6 +327,17 @@ class Segment:
             raise SystemExit("the file of an object is another record's")
         is_checked = check == check_of(version, nonce, position, length)
         return {"length": length, "is_checked": is_checked, "first": content[64:72].hex(), "file_bytes": len(content)}
+
+
+def letter(message):
+    """A dead letter: little-endian on every machine."""
+    version, reason, deliveries, nanoseconds, queue, type_name, text = struct.unpack_from("<BB2xIQHHH2x", message)
+    texts, at = [], 24
+    for length in (queue, type_name, text):
+        texts.append(message[at : at + length].decode())
+        at += length
+    found = {"version": version, "reason": reason, "deliveries": deliveries, "unix_ns": nanoseconds}
+    return {**found, "queue": texts[0], "type_name": texts[1], "text": texts[2], "message": message[at:].hex()}
 
 
 def check_of(*words):
