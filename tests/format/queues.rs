@@ -216,6 +216,7 @@ fn messages_that_were_given_up_and_their_letters() {
     assert_eq!((text(letter, "/queue"), text(letter, "/type_name")), (name.as_str(), "u64"));
     assert_eq!(text(letter, "/message"), "0201000000000000");
     assert_eq!(taken.get().unwrap().bytes, 0x0102u64.to_ne_bytes());
+    shmq::DeadLetters::unlink(&letters).unwrap();
 }
 
 fn a_page_with_another_offset_is_found_out() {
