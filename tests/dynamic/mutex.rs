@@ -85,7 +85,7 @@ fn a_guard_stays_the_parents() {
     child.expect_success();
     assert!(!guard.is_inherited());
     drop(guard);
-    mutex.lock_owned_timeout(PATIENCE).unwrap();
+    drop(mutex.lock_owned_timeout(PATIENCE).unwrap());
 }
 
 #[cfg(not(shmq_portable_sync))]
@@ -104,5 +104,5 @@ fn a_dead_owner_is_reported_until_the_data_are_repaired() {
     let Err(LockError::OwnerDied(mut guard)) = mutex.try_lock_owned() else { panic!("not reported") };
     guard.mark_repaired();
     drop(guard);
-    mutex.try_lock_owned().unwrap();
+    drop(mutex.try_lock_owned().unwrap());
 }
