@@ -84,6 +84,8 @@ fn fmt() -> Result {
             "cargo fmt --check --all",
             "cargo fmt --check --manifest-path fuzz/Cargo.toml",
             "cargo fmt --check --manifest-path python/Cargo.toml",
+            "cargo fmt --check --manifest-path python/tests/interop/Cargo.toml",
+            "cargo fmt --check --manifest-path bridge/Cargo.toml",
             "cargo fmt --check --manifest-path capi/Cargo.toml",
             "cargo fmt --check --manifest-path benches/compare/Cargo.toml",
             "cargo fmt --check --manifest-path benches/scale/Cargo.toml",
@@ -173,7 +175,8 @@ fn deny() -> Result {
     if !is_there("cargo-deny") {
         return Ok(Outcome::Skipped("cargo-deny is not there: cargo install --debug cargo-deny".to_string()));
     }
-    run_each(&[], &["cargo deny --workspace --all-features check --hide-inclusion-graph bans licenses sources"])
+    let check = "--workspace --all-features check --hide-inclusion-graph bans licenses sources";
+    run_each(&[], &[&format!("cargo deny {check}"), &format!("cargo deny --manifest-path python/Cargo.toml {check}")])
 }
 
 fn package() -> Result {
