@@ -4,7 +4,7 @@ Queue, JoinableQueue and SimpleQueue have the verbs of multiprocessing's. A prog
 multiprocessing changes its import: `from shmq.multiprocessing import Process, Queue, Pool`.
 """
 
-from . import _processes
+from . import _processes, _shmq
 from ._queues import JoinableQueue, Queue, SimpleQueue
 from ._shmq import Array, ArrayLease, ArrayLoan, ArraySample, BytesQueue, Error, Lagged, Lease, Publisher, Subscriber, Topic
 from ._structs import StructQueue
@@ -31,6 +31,7 @@ __all__ = [
     "Topic",
 ]
 
+_shmq.enter_interpreter()
 _processes.install()
 
 

@@ -46,9 +46,26 @@ mod _shmq {
     #[pymodule_export]
     use super::sync::{Condvar, Event, Lock, RLock, Semaphore};
     #[pymodule_export]
-    use super::topic::{Publisher, Subscriber, Topic};
+    use super::topic::{Subscriber, Topic};
+    use pyo3::exceptions::PyImportError;
+    use pyo3::ffi;
     use pyo3::prelude::*;
     use std::ffi::OsString;
+    use std::sync::OnceLock;
+
+    /// Called where the package is imported. A second interpreter of a process gets a copy of the module
+    /// without any call of it, and would share its exceptions and picklers with the first: ImportError.
+    #[pyfunction]
+    fn enter_interpreter(py: Python<'_>) -> PyResult<()> {
+        static ENTERED: OnceLock<i64> = OnceLock::new();
+        // SAFETY: the thread is attached, so it has an interpreter.
+        let this = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+        match this {
+            -1 => Err(PyErr::fetch(py)),
+            this if *ENTERED.get_or_init(|| this) == this => Ok(()),
+            _ => Err(PyImportError::new_err("another interpreter of this process has imported shmq: there it stays")),
+        }
+    }
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {

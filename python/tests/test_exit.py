@@ -167,3 +167,28 @@ def test_a_finalizer_that_waits_does_not_hold_the_end_up(run):
         """
     )
     assert said == ["the interpreter is at its end: nothing waits any more"] * 2
+
+
+def test_a_second_interpreter_is_refused(run):
+    said = run(
+        """
+        import sys
+        import shmq
+
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        try:
+            other = interpreters.create("legacy")
+        except TypeError:
+            other = interpreters.create()
+        run = getattr(interpreters, "run_string", None) or interpreters.exec
+        program = "try:\\n import shmq\\nexcept ImportError as error:\\n import os; os.write(1, str(error).encode())"
+        try:
+            run(other, program)
+        except TypeError:
+            run(other, program, {})
+        """
+    )
+    assert said and ("another interpreter" in said[0] or "subinterpreters" in said[0])
