@@ -240,7 +240,9 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let threads = [(); 4].map(|()| scope.spawn(churn));
-            threads.map(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
     }
 }
