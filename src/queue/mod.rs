@@ -54,7 +54,9 @@ pub use lease_ack::LeaseSource;
 pub(crate) use put::{loan_kept_otherwise, loan_of, loan_owned_of, slice_bytes};
 pub use receiver::Receiver;
 pub use sender::Sender;
-pub(crate) use serde::{Received, Transit, reopen, send};
+#[cfg(feature = "object")]
+pub(crate) use serde::Transit;
+pub(crate) use serde::{Received, reopen, send};
 
 use crate::error::{CreateError, GetError, OpenError, PutError};
 use crate::message::Message;
