@@ -784,13 +784,3 @@ def test_descriptors_do_not_pile_up():
 def test_the_interpreter_that_imports_nothing_else():
     text = "import shmq, sys; assert 'numpy' not in sys.modules and 'shmq._dtypes' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", text]).returncode == 0
-
-
-def test_the_examples_of_the_readme(run):
-    pytest.importorskip("numpy")
-    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
-    part = text[text.index("**Arrays**") : text.index("**`python -m shmq`**")]
-    program = "\n".join(block.split("```")[0] for block in part.split("```python\n")[1:])
-    program = program.replace('"samples"', f'"test-{os.getpid()}-samples"').replace('"ticks"', f'"test-{os.getpid()}-ticks"')
-    program = program.replace('"weights"', f'"test-{os.getpid()}-weights"')
-    assert run(program) == ["(1080, 1920, 3)", "43545600", "b'12345678'", "99.5", "1", "0.5"]
