@@ -201,7 +201,7 @@ impl Array {
         self.description.element.size()
     }
 
-    /// Dimensions.
+    /// How many dimensions it has.
     #[getter]
     fn ndim(&self) -> usize {
         self.description.shape.len()
