@@ -418,7 +418,8 @@ fn a_wait_for_a_stopped_holder_asks_its_check() {
             delays.push((name, Duration::from_nanos(ended.load(Relaxed)).saturating_sub(sent)));
         }
     }
-    expect_delays("behind a stopped holder", delays, Duration::from_millis(60));
+    // A slice, and what a busy machine adds. Without the check it would be PATIENCE.
+    expect_delays("behind a stopped holder", delays, Duration::from_millis(300));
     // It goes on without a signal, for as long as its deadline says.
     let (stop, calls) = counting();
     let began = Instant::now();
