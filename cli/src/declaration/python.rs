@@ -14,8 +14,8 @@ pub fn declare(it: &Declaration) -> String {
     text += &format!("# shmq.StructQueue({}, dtype={})", literal(&it.segment), it.name);
     let has_enum = it.items.iter().any(|item| matches!(item.body, Body::Enum { .. }));
     text += match has_enum {
-        true => &"; enums are numbers here, so open it by StructQueue.open(name), which takes the dtype of the queue\n",
-        false => &"\n",
+        true => "; enums are numbers here, so open it by StructQueue.open(name), which takes the dtype of the queue\n",
+        false => "\n",
     };
     text
 }
