@@ -18,6 +18,7 @@ struct Leg {
 #[shmq::message]
 #[derive(Clone, Copy)]
 #[repr(u8)]
+#[allow(dead_code, reason = "made of bytes")]
 enum Side {
     Buy = 1,
     Sell = 2,
