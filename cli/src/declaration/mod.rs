@@ -75,7 +75,8 @@ impl Declaration {
         };
         let name = if names::is_identifier(&about.type_name) { about.type_name.clone() } else { "Message".to_owned() };
         let mut items = Vec::new();
-        let message = collect(&ty, std::slice::from_ref(&name), &mut items).ok_or("its structure describes more bytes than there can be")?;
+        let message = collect(&ty, std::slice::from_ref(&name), &mut items)
+            .ok_or("its structure describes more bytes than there can be")?;
         let bytes = usize::try_from(about.unit_bytes).map_err(|_| "its messages are too large")?;
         if size_of(&message, &items).map(|(described, _)| described) != Some(bytes) {
             return Err(format!("its structure does not describe all of its {bytes} bytes: {structure}"));
