@@ -97,9 +97,9 @@ fn an_action_that_breaks_or_panics_breaks_the_barrier_for_all() {
     for act in [&breaks as &(dyn Fn() -> ControlFlow<()> + Sync), &panics] {
         let barrier = Barrier::new(2).unwrap();
         std::thread::scope(|s| {
-            let other = s.spawn(|| barrier.wait_with_timeout(|| act(), Duration::from_secs(30)));
+            let other = s.spawn(|| barrier.wait_with_timeout(act, Duration::from_secs(30)));
             let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                barrier.wait_with_timeout(|| act(), Duration::from_secs(30))
+                barrier.wait_with_timeout(act, Duration::from_secs(30))
             }));
             // Which of the two ran it is not known; both learn of it.
             for outcome in [mine, other.join()] {
