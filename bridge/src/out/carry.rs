@@ -44,6 +44,8 @@ pub(super) struct Bridge<'a> {
     leases: Leases,
     /// Leased, and not yet given a sequence.
     fresh: VecDeque<Lease>,
+    /// Some of those that are leased may be a predecessor's.
+    takes_back: bool,
     /// Asked to end: until then acks are waited for.
     deadline: Option<Instant>,
     /// The queue was closed, and has no more messages.
@@ -85,6 +87,7 @@ impl<'a> Bridge<'a> {
             queue: parts.queue,
             leases: parts.leases,
             fresh: VecDeque::new(),
+            takes_back: true,
             deadline: None,
             has_ended: false,
             failure: None,
@@ -103,6 +106,7 @@ impl Bridge<'_> {
             let is_pending = |&position: &u64| self.queue.is_done(super::flight::id_at(queue, position)) == Fate::Pending;
             let missing = self.flight.without_lease().filter(is_pending).count();
             if missing == 0 {
+                self.takes_back = false;
                 return Ok(());
             }
             if self.has_ended {
@@ -130,6 +134,10 @@ impl Bridge<'_> {
     fn take(&mut self, leased: Option<Leased>) -> Result<(), Failure> {
         match leased {
             Some(Leased::Messages(messages)) => {
+                if !self.takes_back {
+                    self.fresh.extend(messages);
+                    return Ok(());
+                }
                 for lease in messages {
                     if let Err(lease) = self.flight.take_back(position_of(lease.id()), lease) {
                         self.fresh.push_back(lease);
@@ -206,19 +214,17 @@ impl Bridge<'_> {
 
     /// Sends what is to be sent. Some trouble ends it.
     async fn send(&mut self) -> Option<Trouble> {
-        let mut sent = 0;
         if !self.flight.is_awaiting() {
             self.heard = Instant::now();
         }
         while let Some((sequence, _, lease)) = self.flight.next_to_send() {
             let result = self.wire.publish(sequence, lease.id(), lease).await;
             self.flight.sent(sequence);
-            sent += 1;
+            self.counters.out_published.fetch_add(1, Relaxed);
             if let Err(trouble) = result {
                 return Some(trouble);
             }
         }
-        self.counters.out_published.fetch_add(sent, Relaxed);
         self.counters.out_under_way.store(self.flight.len() as u64, Relaxed);
         None
     }
@@ -260,7 +266,7 @@ impl Bridge<'_> {
 
     /// What was sent may have landed or not: finds out, and sends the rest again.
     async fn recover(&mut self, trouble: Trouble) -> Result<(), Failure> {
-        match trouble {
+        let why = match trouble {
             // It was not, when it got its sequence: the server or the stream was changed.
             Trouble::TooLarge(sequence) => {
                 return Err(self.flight.lease(sequence).map_or_else(|| self.undrained(), |lease| self.too_large(lease)));
@@ -277,15 +283,21 @@ impl Bridge<'_> {
                     tracing::warn!(stream = self.settings.stream, "the stream is full: {}; waiting for room", refused.why);
                 }
                 self.is_full = true;
+                refused.why
             }
-            // What follows a message that was not taken.
-            Trouble::Refused(refused) if refused.is_wrong_sequence() => tracing::debug!("{}", refused.why),
-            Trouble::Refused(refused) => tracing::warn!("the server refuses a message: {}", refused.why),
-            Trouble::NoStream => tracing::debug!("no stream listens"),
-            Trouble::Unknown(why) => tracing::debug!("{why}"),
-        }
+            // A wrong sequence follows a message that was not taken.
+            Trouble::Refused(refused) => refused.why,
+            Trouble::NoStream => "no stream listens to the subject".into(),
+            Trouble::Unknown(why) => why,
+        };
+        tracing::debug!("finding out what has landed: {why}");
         self.wait(self.pause).await?;
-        self.pause = (self.pause * 2).clamp(RETRY / 10, LONGEST_PAUSE);
+        let longer = (self.pause * 2).clamp(RETRY / 10, LONGEST_PAUSE);
+        if longer == LONGEST_PAUSE && self.pause < longer && !self.is_full {
+            let stream = &self.settings.stream;
+            tracing::warn!(stream, under_way = self.flight.len(), "nothing lands any more: {why}; trying again each second");
+        }
+        self.pause = longer;
         self.stand().await
     }
 

@@ -82,9 +82,13 @@ fn words_of(journal: &[u64]) -> Vec<AtomicU64> {
     words
 }
 
+/// What tells one state from another: the world; what the flight knows, and what it sends next; what
+/// is to be read back, and whether the bridge stands.
+type Key = (World, Vec<(u64, bool)>, u64, Vec<u64>, bool);
+
 struct Explorer {
     rules: Rules,
-    seen: HashSet<(World, Vec<(u64, bool)>, u64, Vec<u64>, bool)>,
+    seen: HashSet<Key>,
     ends: usize,
     words: Vec<AtomicU64>,
 }

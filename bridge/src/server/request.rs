@@ -24,11 +24,6 @@ impl Refused {
         self.code == 10037
     }
 
-    /// Does the stream not stand at the sequence that was expected?
-    pub fn is_wrong_sequence(&self) -> bool {
-        self.code == 10071
-    }
-
     /// Is there no room: in the stream (10077, of which there are other reasons too), for the
     /// account (10002), on the disk (10023, 10028, 10047)?
     pub fn is_full(&self) -> bool {

@@ -105,7 +105,8 @@ mod tests {
         };
         let needs = Needs { subject: Some("jobs"), retention: None, message_bytes: 1000 };
         assert_eq!(differences(&good, &needs), [""; 0]);
-        let bad: [(fn(&mut Config), &str); 9] = [
+        type Spoil = fn(&mut Config);
+        let bad: [(Spoil, &str); 9] = [
             (|config| config.storage = StorageType::Memory, "memory"),
             (|config| config.discard = DiscardPolicy::Old, "discards old"),
             (|config| config.max_age = Duration::from_secs(1), "age"),

@@ -119,7 +119,11 @@ pub fn what_is_under_way_at_the_end_comes_first_later() {
     let mut config = work_queue(&stage.stream);
     config.retention = async_nats::jetstream::stream::RetentionPolicy::Limits;
     stage.admin.make(config);
-    let mut bridge = Running::start(stage.command_at(&proxy.url(), &["--drain", "500ms", "--ack-timeout", "200ms"]), "bridge", stage.folder.path());
+    let mut bridge = Running::start(
+        stage.command_at(&proxy.url(), &["--drain", "500ms", "--ack-timeout", "200ms"]),
+        "bridge",
+        stage.folder.path(),
+    );
     bridge.wait_for("carrying", SOON);
     proxy.hold();
     stage.put(0..20);

@@ -63,7 +63,8 @@ pub fn streams_that_would_lose_something_are_refused() {
     let stage = Stage::new();
     stage.put(0..5);
     stage.refused(&[], 8, &["there is no stream \"JOBS\"", "--create"]);
-    let spoiled: [(fn(&mut Config), &str); 6] = [
+    type Spoil = fn(&mut Config);
+    let spoiled: [(Spoil, &str); 6] = [
         (|config| config.storage = StorageType::Memory, "memory"),
         (|config| config.discard = DiscardPolicy::Old, "discards old"),
         (|config| config.max_age = Duration::from_secs(3600), "age limit"),
