@@ -88,8 +88,9 @@ fn measure(way: Way, bytes: usize, count: usize) -> Duration {
     let began = Instant::now();
     let took = match way {
         Way::Bridge => {
-            let queue =
-                |name: &str| Queue::<[u8]>::builder().name(name).capacity_bytes(1_900_000).persist(true).create().expect("a queue");
+            let queue = |name: &str| {
+                Queue::<[u8]>::builder().name(name).capacity_bytes(1_900_000).persist(true).create().expect("a queue")
+            };
             let (_from, _to) = (queue(&from), queue(&to));
             let direction = |direction: &str, queue: &str, more: &[&str]| {
                 let mut command = bridge();

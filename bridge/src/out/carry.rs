@@ -26,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(5);
 /// Sequences that are read back at a time.
 const READ_BACK: usize = 32;
+/// Between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(10);
 /// Acks that are taken before messages are sent again.
 const ACKS: usize = 1024;
 
@@ -56,6 +58,8 @@ pub(super) struct Bridge<'a> {
     is_full: bool,
     /// Before sending again: grows while that changes nothing.
     pause: Duration,
+    /// When progress was last shown.
+    progress: Instant,
     /// When something was last heard of what is under way, or began to be awaited.
     heard: Instant,
 }
@@ -93,6 +97,7 @@ impl<'a> Bridge<'a> {
             failure: None,
             is_full: false,
             pause: Duration::ZERO,
+            progress: Instant::now(),
             heard: Instant::now(),
         }
     }
@@ -254,7 +259,11 @@ impl Bridge<'_> {
         let ended = self.flight.end_landed(Lease::ack);
         let ended = ended.map_err(|error| Failure::Queue { queue: self.settings.queue.clone(), why: error.to_string() })?;
         if ended > 0 {
-            self.counters.out_landed.fetch_add(ended, Relaxed);
+            let landed = self.counters.out_landed.fetch_add(ended, Relaxed) + ended;
+            if self.progress.elapsed() >= PROGRESS {
+                self.progress = Instant::now();
+                tracing::info!(queue = self.settings.queue, landed, under_way = self.flight.len(), "out: progress");
+            }
             self.counters.out_under_way.store(self.flight.len() as u64, Relaxed);
             self.pause = Duration::ZERO;
             if std::mem::take(&mut self.is_full) {
