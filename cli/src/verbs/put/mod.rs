@@ -26,8 +26,9 @@ pub fn run(arguments: &Put) -> Result<u8, Failure> {
         files::check(path).map_err(|error| Failure::from(error).about(&path.display().to_string()))?;
     }
     let input = if arguments.file.is_empty() { Some(Stream::input()?) } else { None };
-    let queue = attach::open_or_create_bytes(&arguments.name, arguments.capacity_bytes, &arguments.allowed)?;
+    // Before the queue is there: its peers may end this process by a signal from then on.
     signals::install();
+    let queue = attach::open_or_create_bytes(&arguments.name, arguments.capacity_bytes, &arguments.allowed)?;
     let after_signal = queue.with_stop(signals::second());
     let target = Target { queue: &queue, after_signal: &after_signal, timeout: arguments.timeout, grace_ends: Cell::new(None) };
     let Some(input) = input else {
