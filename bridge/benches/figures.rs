@@ -25,7 +25,7 @@ use rig::running::role;
 use rig::{Admin, Folder, Running, Server, bridge, work_queue};
 use shmq::Queue;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const WINDOW: usize = 1024;
 const PULL: usize = 1000;
@@ -85,7 +85,6 @@ fn measure(way: Way, bytes: usize, count: usize) -> Duration {
         arguments
     };
     let (from, to) = (support::unique_name("figures-from"), support::unique_name("figures-to"));
-    let began = Instant::now();
     let took = match way {
         Way::Bridge => {
             let queue = |name: &str| {
@@ -119,7 +118,6 @@ fn measure(way: Way, bytes: usize, count: usize) -> Duration {
             timed(&mut started)
         }
     };
-    let _ = began;
     if way == Way::Bridge {
         for name in [&from, &to, &format!("{from}.bridge-out"), &format!("{to}.bridge-in")] {
             let _ = Queue::<[u8]>::unlink(name);

@@ -1,13 +1,15 @@
 //! From a stream to a queue.
 //!
 //! ```text
-//!                 asked for             put                    acked            confirmed
-//!   in the stream ---------> held here -------> in the queue --------> ack sent ---------> remembered
-//!        ^                    |    \                |                    |                  | 60 s
-//!        |                    |     \--refused--> dead letters           |                  v
-//!        +---- no sign of life for the ack wait, a restart --------------+             forgotten
+//!                 asked for        put                  acked          confirmed
+//!   in the stream ---------> held ------> in the queue ------> ack sent ------> remembered
+//!        ^                    | \             |                  |                | 60 s
+//!        |                    |  refused       |                  |                v
+//!        |                    |    \-> dead letters               |            forgotten
+//!        +---- no sign of life for the ack wait, a restart -------+
 //!
-//!   --ack-on done:   in the queue --a worker's lease ends--> ack        --given up--> dead letters --> ack
+//!   --ack-on done:  in the queue --a worker's lease ends--> ack
+//!                                \-given up--> dead letters --> ack
 //! ```
 //!
 //! Invariants:

@@ -1,5 +1,5 @@
-//! [`Seen`]: which messages of the stream were put into the queue. What an in bridge must know after
-//! its death.
+//! [`Seen`]: which messages of the stream were put into the queue. What an in bridge must know
+//! after its death.
 //!
 //! Sequences that follow each other are one *run*. A ring of runs stands in the journal's words:
 //!

@@ -1,5 +1,5 @@
-//! [`Waits`]: with `--ack-on done`, the messages that are in the queue or at a worker. Which place in
-//! the queue each has stands in the journal, so a successor can ask what became of it.
+//! [`Waits`]: with `--ack-on done`, the messages that are in the queue or at a worker. Which place
+//! in the queue each has stands in the journal, so a successor can ask what became of it.
 //!
 //! ```text
 //!   put --> Pending --Done-----------------------------> Acking --confirmed--> the slot is free
