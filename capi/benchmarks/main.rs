@@ -132,7 +132,12 @@ fn measure(case: &Case, program: &str, round: usize) -> f64 {
         let numbers = [case.messages.to_string(), case.bytes.to_string(), case.strategy.to_string()];
         let mut command = Command::new(program);
         // SAFETY: the closure runs between fork and exec, and makes one system call.
-        unsafe { command.pre_exec(move || Ok(pin(processor))) };
+        unsafe {
+            command.pre_exec(move || {
+                pin(processor);
+                Ok(())
+            })
+        };
         command.arg(role).arg(&name).args(numbers).stdout(output).spawn().expect("it starts")
     };
     let roles = if case.is_ping_pong { ["ping", "pong"] } else { ["consumer", "producer"] };
