@@ -8,21 +8,26 @@ use crate::settings::InSettings;
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer};
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{ConsumerErrorKind, Stream};
 use shmq::DynQueue;
+use std::time::{Duration, Instant};
 
 /// The stream, which must lose nothing, and have messages of the queue's type.
 ///
 /// # Errors
 /// [`Failure::NoStream`], [`Failure::Stream`], [`Failure::Type`].
 pub async fn stream(server: &Server, settings: &InSettings, queue: &DynQueue) -> Result<Stream, Failure> {
-    let stream = server.jetstream.get_stream(&settings.stream).await.map_err(|error| match error.kind() {
-        GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => {
-            Failure::NoStream { stream: settings.stream.clone() }
-        }
-        GetStreamErrorKind::JetStream(_) => refused(settings, error.to_string()),
-        _ => Failure::Unreachable { server: server.address.clone(), why: error.to_string() },
-    })?;
+    let stream = answered(server, || async {
+        server.jetstream.get_stream(&settings.stream).await.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => {
+                NotHad::For(Failure::NoStream { stream: settings.stream.clone() })
+            }
+            GetStreamErrorKind::JetStream(error) if error.code() == STARTING => NotHad::Away(error.to_string()),
+            GetStreamErrorKind::JetStream(_) => NotHad::For(refused(settings, error.to_string())),
+            _ => NotHad::Away(error.to_string()),
+        })
+    })
+    .await?;
     let config = &stream.cached_info().config;
     let found = differences(config, &Needs { subject: None, retention: None, message_bytes: 0 });
     if !found.is_empty() {
@@ -42,29 +47,80 @@ pub fn created(stream: &Stream) -> u64 {
     stream.cached_info().created.unix_timestamp_nanos() as u64
 }
 
+/// Why something was not had of the server.
+enum NotHad {
+    /// The server says no.
+    For(Failure),
+    /// It is away, starting, or slow: ask again.
+    Away(String),
+}
+
+/// How long a start asks a server that does not answer, and how often.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(200);
+
+/// JetStream's code while it is not available: after a start, or without a leader.
+const STARTING: usize = 503;
+
+/// Asks again while the server does not answer.
+async fn answered<T, F: Future<Output = Result<T, NotHad>>>(server: &Server, ask: impl Fn() -> F) -> Result<T, Failure> {
+    let deadline = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(NotHad::For(failure)) => return Err(failure),
+            Err(NotHad::Away(why)) if Instant::now() >= deadline => {
+                return Err(Failure::Unreachable { server: server.address.clone(), why });
+            }
+            Err(NotHad::Away(why)) => {
+                tracing::debug!(why, "in: asking again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
 /// The consumer: made if there is none.
 ///
 /// # Errors
 /// [`Failure::Stream`] if it is not what it must be, or cannot be made.
-pub async fn open(stream: &Stream, settings: &InSettings) -> Result<PullConsumer, Failure> {
+pub async fn open(server: &Server, stream: &Stream, settings: &InSettings) -> Result<PullConsumer, Failure> {
     let name = settings.consumer();
-    let info = match stream.consumer_info(&name).await {
-        Ok(info) => info,
-        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {
-            let made = stream.create_consumer(config(settings, &name)).await;
-            return made.map_err(|error| refused(settings, format!("the consumer \"{name}\" cannot be made: {error}")));
+    let (stream, name) = (&stream, name.as_str());
+    answered(server, || async move {
+        let info = match stream.consumer_info(name).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {
+                let made = stream.create_consumer(config(settings, name)).await;
+                return made.map_err(|error| match error.kind() {
+                    ConsumerErrorKind::JetStream(error) if error.code() == STARTING => NotHad::Away(error.to_string()),
+                    ConsumerErrorKind::JetStream(_) | ConsumerErrorKind::InvalidConsumerType | ConsumerErrorKind::InvalidName => {
+                        NotHad::For(refused(settings, format!("the consumer \"{name}\" cannot be made: {error}")))
+                    }
+                    _ => NotHad::Away(error.to_string()),
+                });
+            }
+            Err(error) => {
+                return Err(match error.kind() {
+                    ConsumerInfoErrorKind::JetStream(error) if error.code() == STARTING => NotHad::Away(error.to_string()),
+                    ConsumerInfoErrorKind::JetStream(_) | ConsumerInfoErrorKind::InvalidName => {
+                        NotHad::For(refused(settings, format!("the consumer \"{name}\": {error}")))
+                    }
+                    ConsumerInfoErrorKind::StreamNotFound => NotHad::For(Failure::NoStream { stream: settings.stream.clone() }),
+                    _ => NotHad::Away(error.to_string()),
+                });
+            }
+        };
+        let found = unfit(&info.config, settings);
+        if !found.is_empty() {
+            let found = found.join("; ");
+            let why = format!("its consumer \"{name}\" {found}. Delete it, or name another one with --consumer");
+            return Err(NotHad::For(refused(settings, why)));
         }
-        Err(error) => return Err(refused(settings, format!("the consumer \"{name}\": {error}"))),
-    };
-    let found = unfit(&info.config, settings);
-    if !found.is_empty() {
-        let found = found.join("; ");
-        return Err(refused(
-            settings,
-            format!("its consumer \"{name}\" {found}. Delete it, or name another one with --consumer"),
-        ));
-    }
-    stream.get_consumer(&name).await.map_err(|error| refused(settings, format!("the consumer \"{name}\": {error}")))
+        // It was there just now: what fails is the connection.
+        stream.get_consumer(name).await.map_err(|error| NotHad::Away(error.to_string()))
+    })
+    .await
 }
 
 fn config(settings: &InSettings, name: &str) -> Config {

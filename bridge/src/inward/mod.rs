@@ -75,7 +75,7 @@ pub async fn run(settings: &InSettings, server: &ServerSettings, counters: &Coun
     let journal = Segment::open(&format!("{}.bridge-in", settings.name()), WORDS, &settings.queue)?;
     let server = crate::server::connect(server, &format!("shmq-bridge in {}", settings.name()), REQUEST).await?;
     let stream = consumer::stream(&server, settings, &queue).await?;
-    let consumer = consumer::open(&stream, settings).await?;
+    let consumer = consumer::open(&server, &stream, settings).await?;
     let putter = Putter::of(&queue, settings.shared)?;
     let of = Of { queue: queue.nonce(), stream: consumer::created(&stream) };
     let (of_seen, of_waits) = journal.words().split_at(seen::words_of(seen::RUNS));

@@ -1,16 +1,18 @@
 //! [`Seen`]: which messages of the stream were put into the queue. What an in bridge must know
 //! after its death.
 //!
-//! Sequences that follow each other are one *run*. A ring of runs stands in the journal's words:
+//! Sequences that lie within 256 of each other are one *run*: its first one, and a bit for each of
+//! them that was put here. Between them are those that another bridge of the same consumer has. A
+//! ring of runs stands in the journal's words:
 //!
 //! ```text
 //!   words:  version | queue | stream | clock | oldest | end | highest | settled | doubtful
-//!           run 0: first | puts | length | confirmed       run 1: ...       run RUNS-1
+//!           run 0: first | puts | confirmed | bits ...      run 1: ...      run RUNS-1
 //!
 //!   oldest                                    end - 1 (the open run)       end
 //!     v                                          v                          v
 //!   +----------------+------------------------+------------------------+- - - -
-//!   | 1..=4096       | 4097..=5000            | 5003..=5120            | free
+//!   | 1..=256        | 257, 259, .. 401       | 403..=498              | free
 //!   | confirmed 17 s | acks under way         | the last may not be put|
 //!   +----------------+------------------------+------------------------+- - - -
 //!
@@ -25,12 +27,13 @@
 //! 2. Only the last message of the last run may not have been put: each `begin` comes after the
 //!    `settle` of the one before it, which says so.
 //! 3. So a successor knows of the message that is in doubt: it was put if the queue's count is
-//!    beyond `puts + length - 1` (Invariant 1). That count is exact for the owner of the put side,
+//!    beyond `puts + (number of bits) - 1` (Invariant 1). That count is exact for the owner of the put side,
 //!    and for puts by copy, whose commit is one store. Where others put too, or the message is
 //!    spilled, the count proves nothing: then it is put again.
 //! 4. What is in a run is not put. So a sequence is put once, for as long as its run is kept, and a
 //!    run is kept until the acks of all of it were confirmed, and 60 s of connected time longer.
-//! 5. A run's words are written before `end` covers it, and `length` grows by one store.
+//! 5. A run's words are written before `end` covers it, and a message is added to it by one store, of
+//!    its bit. Bits are added in ascending order only: the last message of a run is its highest bit.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU64;
@@ -70,14 +73,15 @@ const VERSION: u64 = 1;
 /// Words of a run.
 const FIRST: usize = 0;
 const PUTS: usize = 1;
-const LENGTH: usize = 2;
-const CONFIRMED: usize = 3;
-const RUN_WORDS: usize = 4;
+const CONFIRMED: usize = 2;
+const BITS: usize = 4;
+const RUN_WORDS: usize = BITS + BIT_WORDS;
+const BIT_WORDS: usize = 4;
+/// Sequences that a run may cover.
+const SPAN: u64 = 64 * BIT_WORDS as u64;
 
-/// Runs that are kept.
-pub const RUNS: usize = 1 << 16;
-/// Messages of one run: its acks are waited for together.
-const LONGEST: u64 = 4096;
+/// Runs that are kept: for 60 s of 140,000 messages/s, or for half as many at each of two bridges.
+pub const RUNS: usize = 1 << 15;
 /// Words that a journal with that many runs has.
 pub const fn words_of(runs: usize) -> usize {
     FIRST_RUN + runs * RUN_WORDS
@@ -127,10 +131,34 @@ pub enum Doubt {
     PutAgain(u64),
 }
 
+/// Which sequences of a run were put here, by their distance from its first one.
+#[derive(Clone, Copy, Default)]
+struct Bits([u64; BIT_WORDS]);
+
+impl Bits {
+    fn has(&self, distance: u64) -> bool {
+        distance < SPAN && self.0[(distance / 64) as usize] >> (distance % 64) & 1 == 1
+    }
+
+    fn flip(&mut self, distance: u64) {
+        self.0[(distance / 64) as usize] ^= 1 << (distance % 64);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// The last one that was added (Invariant 5).
+    fn highest(&self) -> Option<u64> {
+        let word = (0..BIT_WORDS).rev().find(|&word| self.0[word] != 0)?;
+        Some(word as u64 * 64 + 63 - u64::from(self.0[word].leading_zeros()))
+    }
+}
+
 struct Run {
     /// Its place in the ring of runs, which grows and never wraps.
     number: u64,
-    length: u64,
+    bits: Bits,
     /// Messages whose acks are not confirmed; `None` in a run of a predecessor, which does not say.
     left: Option<u64>,
     is_confirmed: bool,
@@ -208,14 +236,14 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         let doubt = seen.settle_doubt(count)?;
         for number in oldest..end {
             let at = seen.at(number);
-            let (first, length) = (words.load(at + FIRST), words.load(at + LENGTH));
+            let (first, bits) = (words.load(at + FIRST), seen.load_bits(at));
             // An empty run holds its place in the ring, and no sequence.
-            let is_confirmed = words.load(at + CONFIRMED) != 0 || length == 0;
-            if length == 0 && words.load(at + CONFIRMED) == 0 {
+            let is_confirmed = words.load(at + CONFIRMED) != 0 || bits.count() == 0;
+            if bits.count() == 0 && words.load(at + CONFIRMED) == 0 {
                 words.store(at + CONFIRMED, seen.clock + 1);
             }
-            let key = if length == 0 { u64::MAX - number } else { first };
-            seen.runs.insert(key, Run { number, length, left: None, is_confirmed });
+            let key = if bits.count() == 0 { u64::MAX - number } else { first };
+            seen.runs.insert(key, Run { number, bits, left: None, is_confirmed });
             seen.order.push_back(key);
         }
         Ok((seen, doubt))
@@ -228,11 +256,12 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
             return Ok(Doubt::None);
         }
         let at = self.at(end - 1);
-        let (first, before, length) = (self.words.load(at + FIRST), self.words.load(at + PUTS), self.words.load(at + LENGTH));
-        if length == 0 || self.words.load(SETTLED) == settled(end - 1, length) {
+        let (first, before, mut bits) = (self.words.load(at + FIRST), self.words.load(at + PUTS), self.load_bits(at));
+        let length = bits.count();
+        let Some(last) = bits.highest().filter(|_| self.words.load(SETTLED) != settled(end - 1, length)) else {
             return Ok(Doubt::None);
-        }
-        let sequence = first + (length - 1);
+        };
+        let sequence = first + last;
         let was_put = match count {
             // Aborted claims count as well: only what was put by copy is known by the count.
             Count::Owned(_) if self.words.load(DOUBTFUL) != 0 => false,
@@ -241,7 +270,8 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
             Count::Shared(_) => false,
         };
         if !was_put {
-            self.words.store(at + LENGTH, length - 1);
+            bits.flip(last);
+            self.store_bits(at, &bits, last);
         }
         let kept = if was_put { length } else { length - 1 };
         self.words.store(SETTLED, settled(end - 1, kept));
@@ -252,14 +282,25 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         FIRST_RUN + (number % self.capacity) as usize * RUN_WORDS
     }
 
+    fn load_bits(&self, at: usize) -> Bits {
+        Bits(std::array::from_fn(|word| self.words.load(at + BITS + word)))
+    }
+
+    /// Stores the word that has this distance: one store (Invariant 5).
+    fn store_bits(&self, at: usize, bits: &Bits, distance: u64) {
+        let word = (distance / 64) as usize;
+        self.words.store(at + BITS + word, bits.0[word]);
+    }
+
     /// Was it put (Invariant 4)?
     pub fn knows(&self, sequence: u64) -> bool {
         self.run_of(sequence).is_some()
     }
 
+    /// Runs may overlap: what another bridge had between those of a run may come here later.
     fn run_of(&self, sequence: u64) -> Option<u64> {
-        let (&first, run) = self.runs.range(..=sequence).next_back()?;
-        (sequence - first < run.length).then_some(first)
+        let may_cover = self.runs.range(sequence.saturating_sub(SPAN - 1)..=sequence).rev();
+        may_cover.filter(|(first, run)| run.bits.has(sequence - **first)).map(|(&first, _)| first).next()
     }
 
     /// Journals a message that will be put next (Invariant 1). `false`: there is no room, acks are
@@ -271,13 +312,13 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         }
         let highest = self.highest.max(sequence);
         if let Some((first, run)) = self.open.and_then(|first| self.runs.get_mut(&first).map(|run| (first, run)))
-            && sequence == first + run.length
-            && run.length < LONGEST
+            && sequence > first + run.bits.highest().unwrap_or(0)
+            && sequence - first < SPAN
         {
-            run.length += 1;
+            run.bits.flip(sequence - first);
             run.left = run.left.map(|left| left + 1);
-            let (number, length) = (run.number, run.length);
-            self.words.store(self.at(number) + LENGTH, length);
+            let (number, bits) = (run.number, run.bits);
+            self.store_bits(self.at(number), &bits, sequence - first);
             self.highest = highest;
             self.unconfirmed.insert(sequence);
             return true;
@@ -298,10 +339,12 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
         let at = self.at(number);
         self.words.store(at + FIRST, sequence);
         self.words.store(at + PUTS, self.puts);
-        self.words.store(at + LENGTH, 1);
+        let mut bits = Bits::default();
+        bits.flip(0);
+        (0..BIT_WORDS as u64).for_each(|word| self.store_bits(at, &bits, 64 * word));
         self.words.store(at + CONFIRMED, 0);
         self.words.store(END, number + 1);
-        self.runs.insert(sequence, Run { number, length: 1, left: Some(1), is_confirmed: false });
+        self.runs.insert(sequence, Run { number, bits, left: Some(1), is_confirmed: false });
         self.order.push_back(sequence);
         self.open = Some(sequence);
         true
@@ -311,7 +354,7 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
     pub fn settle(&mut self) {
         self.puts += 1;
         if let Some(run) = self.open.and_then(|first| self.runs.get(&first)) {
-            self.words.store(SETTLED, settled(run.number, run.length));
+            self.words.store(SETTLED, settled(run.number, run.bits.count()));
         }
     }
 
@@ -328,11 +371,13 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
     pub fn take_back(&mut self, puts: u64) {
         let Some(first) = self.open.take() else { return };
         let Some(run) = self.runs.get_mut(&first) else { return };
-        run.length -= 1;
+        let Some(last) = run.bits.highest() else { return };
+        run.bits.flip(last);
         run.left = run.left.map(|left| left - 1);
-        self.unconfirmed.remove(&(first + run.length));
-        let (number, length) = (run.number, run.length);
-        self.words.store(self.at(number) + LENGTH, length);
+        self.unconfirmed.remove(&(first + last));
+        let (number, bits) = (run.number, run.bits);
+        let length = bits.count();
+        self.store_bits(self.at(number), &bits, last);
         self.words.store(SETTLED, settled(number, length));
         // The next message opens a run, with that count.
         self.puts = puts;
@@ -375,7 +420,7 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
     /// All messages up to that sequence were acked, says the server.
     pub fn confirm_up_to(&mut self, floor: u64) {
         for (&first, run) in self.runs.range_mut(..=floor) {
-            if floor - first >= run.length.saturating_sub(1) {
+            if floor - first >= run.bits.highest().unwrap_or(0) {
                 run.left = Some(0);
             }
         }
@@ -418,8 +463,8 @@ impl<'w, W: Words + ?Sized> Seen<'w, W> {
 
     /// The highest sequence that was ever put.
     pub fn highest(&self) -> u64 {
-        self.highest
-            .max(self.runs.last_key_value().filter(|(_, run)| run.length > 0).map_or(0, |(first, run)| first + run.length - 1))
+        let ends = self.runs.iter().filter_map(|(first, run)| Some(first + run.bits.highest()?));
+        ends.max().unwrap_or(0).max(self.highest)
     }
 
     /// Runs that are kept.
