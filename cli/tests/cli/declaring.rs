@@ -46,7 +46,9 @@ fn printed_by(compiler: &str, suffix: &str, source: &str) -> Option<String> {
     let (file, program) = (folder.join(format!("it.{suffix}")), folder.join("it"));
     fs::write(&file, source).expect("written");
     let include = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/../capi/include");
-    let compiled = Command::new(compiler).args(["-Wall", "-Wextra", "-Werror", include, "-o"]).arg(&program).arg(&file).output();
+    let standard = if suffix == "cpp" { "-std=c++17" } else { "-std=c99" };
+    let compiled =
+        Command::new(compiler).args([standard, "-Wall", "-Wextra", "-Werror", include, "-o"]).arg(&program).arg(&file).output();
     let printed = compiled.ok().map(|compiled| {
         assert!(compiled.status.success(), "{}\n{source}", String::from_utf8_lossy(&compiled.stderr));
         String::from_utf8(Command::new(&program).output().expect("it runs").stdout).expect("text")
@@ -76,6 +78,20 @@ fn the_struct_in_c_has_the_same_schema() {
     }
     let whole = format!("{source}#include <stdio.h>\nint main(void) {{ return puts(shmq_schema_Tick) < 0; }}\n");
     if let Some(printed) = printed_by("cc", "c", &whole) {
+        assert_eq!(printed.trim_end(), Tick::schema());
+    }
+}
+
+#[test]
+fn the_struct_in_cpp_has_the_same_schema() {
+    let name = Name::new("tick-cpp");
+    let _queue = Queue::<Tick>::create(&*name, 10).expect("created");
+    let source = run(&["schema", &name, "--cpp"]).expect(0).text().to_owned();
+    for line in ["enum class TickSide : uint8_t { Buy = 1, Sell = 2 };", "struct Tick {", "    TickSide side;"] {
+        assert!(source.contains(line), "{line:?} is not in\n{source}");
+    }
+    let whole = format!("{source}#include <cstdio>\nint main() {{ return std::puts(shmq::schema<Tick>::text()) < 0; }}\n");
+    if let Some(printed) = printed_by("c++", "cpp", &whole) {
         assert_eq!(printed.trim_end(), Tick::schema());
     }
 }
