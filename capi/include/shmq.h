@@ -16,7 +16,8 @@
  * SHMQ_TRY, SHMQ_FOREVER, or a deadline, such as shmq_after(1000000).
  *
  * Signal handlers may call what says so. One that gets an error replaces the last error of the
- * thread that it interrupts, as with errno.
+ * thread that it interrupts, as with errno, which calls may change too. In a library that was loaded
+ * by dlopen, call any function in the thread before its handlers do: that makes its thread-locals.
  *
  * Pointers. Texts are UTF-8 and end with 0. A pointer to bytes may be null if there are none.
  *
@@ -39,7 +40,7 @@
 #include <stdint.h>
 
 /* One try, as `until`. */
-#define SHMQ_TRY ((uint64_t)0)
+#define SHMQ_TRY UINT64_C(0)
 /* No end, as `until`, as a deadline, or as a timeout. */
 #define SHMQ_FOREVER UINT64_MAX
 
@@ -449,6 +450,11 @@ typedef uint32_t shmq_fate;
 #endif // __cplusplus
 
 /**
+ * What an error has besides its code and its text.
+ */
+typedef struct Numbers Numbers;
+
+/**
  * The get side of a queue, for one owner: the fastest way to get. One thread at a time.
  */
 typedef struct shmq_consumer shmq_consumer;
@@ -649,7 +655,8 @@ typedef struct shmq_queue_options {
  */
 typedef struct shmq_layout {
     /**
-     * `sizeof(shmq_layout)`, by the caller. As many bytes are filled in.
+     * `sizeof(shmq_layout)`, by the caller. As many bytes are filled in; those that the library does
+     * not know with 0.
      */
     size_t size;
     /**
@@ -909,6 +916,8 @@ typedef struct shmq_subscribe_options {
      */
     uint64_t back;
 } shmq_subscribe_options;
+
+
 
 #ifdef __cplusplus
 extern "C" {
@@ -1677,7 +1686,8 @@ shmq_error shmq_queue_put(struct shmq_queue *queue, const void *message, size_t 
  * - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
  * - Threads: any, at the same time.
  * - After fork: a child of a process with one thread may call it, and attaches by itself.
- * - Signal handler: yes; `SHMQ_ERROR_BUSY` if it interrupts a put on the same queue.
+ * - Signal handler: yes; `SHMQ_ERROR_BUSY` if it interrupts a put on the same queue. Not with an
+ *   encoded object that is too long for the ring, for which a file is made.
  * - Dead peer: what it left is repaired, and the call goes on.
  */
 shmq_error shmq_queue_try_put(struct shmq_queue *queue, const void *message, size_t length);
@@ -2531,7 +2541,7 @@ shmq_error shmq_topic_subscribe(struct shmq_topic *topic,
 /**
  * Reads the newest message that it has not passed, by copy, at once: `SHMQ_ERROR_EMPTY` if there is
  * none. What lies before it is missed. A message that is longer than the buffer
- * (`SHMQ_ERROR_TOO_SMALL`) is passed too.
+ * (`SHMQ_ERROR_TOO_SMALL`) is what the next call reads, unless there is a newer one.
  *
  * - Blocks: no.
  * - Threads: any, one at a time.

@@ -1,6 +1,6 @@
 //! What C asks about the last error of its thread.
 
-use crate::failure::{last, last_text, of_details, shmq_error};
+use crate::failure::{last, last_numbers, last_text, of_details, shmq_error};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
@@ -38,7 +38,7 @@ pub extern "C" fn shmq_error_last() -> shmq_error {
 /// - Dead peer: no effect.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmq_error_pid() -> u32 {
-    of_details(|details| details.pid).unwrap_or(0)
+    last_numbers().pid
 }
 
 /// Of the last error: the length, or the number, that was given, or is needed; 0: none.
@@ -50,7 +50,7 @@ pub extern "C" fn shmq_error_pid() -> u32 {
 /// - Dead peer: no effect.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmq_error_length() -> u64 {
-    of_details(|details| details.length).unwrap_or(0)
+    last_numbers().length
 }
 
 /// Of the last error: the length, or the number, that would have been possible; of
@@ -63,7 +63,7 @@ pub extern "C" fn shmq_error_length() -> u64 {
 /// - Dead peer: no effect.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmq_error_maximum() -> u64 {
-    of_details(|details| details.maximum).unwrap_or(0)
+    last_numbers().maximum
 }
 
 /// Of the last error: messages that were missed (`SHMQ_ERROR_LAGGED`), by which the subscriber in
@@ -76,7 +76,7 @@ pub extern "C" fn shmq_error_maximum() -> u64 {
 /// - Dead peer: no effect.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmq_error_lag() -> u64 {
-    of_details(|details| details.lag).unwrap_or(0)
+    last_numbers().lag
 }
 
 /// Of the last error: the `errno` of the system call that failed; 0: none.
@@ -88,7 +88,7 @@ pub extern "C" fn shmq_error_lag() -> u64 {
 /// - Dead peer: no effect.
 #[unsafe(no_mangle)]
 pub extern "C" fn shmq_error_errno() -> c_int {
-    of_details(|details| details.errno).unwrap_or(0)
+    last_numbers().errno
 }
 
 /// Of the last error, a `SHMQ_ERROR_MISMATCH`: what this program wanted, in words; otherwise null.

@@ -1,9 +1,9 @@
 //! Errors as C has them: a code, and details per thread.
 //!
 //! Invariants:
-//! 1. `LAST` has no destructor, and an error without details writes nothing else: a signal handler
-//!    may fail, inside the allocator too. The details of an older error stay until the next one
-//!    that has some.
+//! 1. `LAST` has no destructor, and an error whose text is plain, or written when it is asked for
+//!    (`plain`, `later`), writes nothing else: a signal handler may fail, inside the allocator too.
+//!    The details of an older error stay until the next one that has some.
 //! 2. Texts are given to C until the next error of the thread: only `keep` frees them.
 
 use std::any::Any;
@@ -135,28 +135,47 @@ pub use shmq_error::*;
 #[must_use]
 pub struct Failed(pub shmq_error);
 
-/// What an error has besides its code.
-#[derive(Default)]
-pub struct Details {
-    pub text: CString,
+/// What an error has besides its code and its text.
+#[derive(Clone, Copy)]
+pub struct Numbers {
     pub pid: u32,
     pub length: u64,
     pub maximum: u64,
     pub lag: u64,
     pub errno: i32,
+}
+
+impl Numbers {
+    pub const NONE: Numbers = Numbers { pid: 0, length: 0, maximum: 0, lag: 0, errno: 0 };
+}
+
+/// What has to be kept in memory of its own besides.
+#[derive(Default)]
+pub struct Details {
+    pub text: CString,
     pub wanted: Option<CString>,
     pub found: Option<CString>,
+}
+
+/// Where the text of an error is.
+#[derive(Clone, Copy)]
+enum Text {
+    Plain(&'static CStr),
+    /// Not written yet.
+    Later(fn(&Numbers) -> String),
+    /// In `DETAILS`.
+    Kept,
 }
 
 #[derive(Clone, Copy)]
 struct Last {
     code: shmq_error,
-    text: &'static CStr,
-    is_detailed: bool,
+    text: Text,
+    numbers: Numbers,
 }
 
 thread_local! {
-    static LAST: Cell<Last> = const { Cell::new(Last { code: SHMQ_OK, text: c"", is_detailed: false }) };
+    static LAST: Cell<Last> = const { Cell::new(Last { code: SHMQ_OK, text: Text::Plain(c""), numbers: Numbers::NONE }) };
     static DETAILS: RefCell<Option<Details>> = const { RefCell::new(None) };
 }
 
@@ -172,18 +191,36 @@ impl Failed {
     #[cold]
     #[inline(never)]
     pub fn plain(code: shmq_error, text: &'static CStr) -> Failed {
-        LAST.set(Last { code, text, is_detailed: false });
+        LAST.set(Last { code, text: Text::Plain(text), numbers: Numbers::NONE });
         Failed(code)
     }
 
-    /// An error with details.
+    /// An error whose text follows from its numbers, and is written if it is asked for.
+    /// Async-signal-safe (Invariant 1).
     #[cold]
     #[inline(never)]
-    pub fn detailed(code: shmq_error, text: impl Display, details: Details) -> Failed {
-        let details = Details { text: c_text(text), ..details };
-        // A destructor of a thread-local of C++ may run behind those of ours.
-        let kept = DETAILS.try_with(|kept| kept.replace(Some(details))).is_ok();
-        LAST.set(Last { code, text: c"", is_detailed: kept });
+    pub fn later(code: shmq_error, numbers: Numbers, text: fn(&Numbers) -> String) -> Failed {
+        LAST.set(Last { code, text: Text::Later(text), numbers });
+        Failed(code)
+    }
+
+    /// An error with a text of its own.
+    #[cold]
+    #[inline(never)]
+    pub fn detailed(code: shmq_error, text: impl Display, numbers: Numbers) -> Failed {
+        Failed::with(code, numbers, Details { text: c_text(text), ..Details::default() })
+    }
+
+    /// One that two layouts have as well.
+    #[cold]
+    pub fn mismatch(code: shmq_error, text: impl Display, wanted: &str, found: &str) -> Failed {
+        let details = Details { text: c_text(text), wanted: Some(c_text(wanted)), found: Some(c_text(found)) };
+        Failed::with(code, Numbers::NONE, details)
+    }
+
+    fn with(code: shmq_error, numbers: Numbers, details: Details) -> Failed {
+        let text = if keep(details) { Text::Kept } else { Text::Plain(c"") };
+        LAST.set(Last { code, text, numbers });
         Failed(code)
     }
 
@@ -209,7 +246,7 @@ impl Failed {
         let text = format!("a fault of the library: {}", said.unwrap_or("no text"));
         // Its destructor might panic again.
         std::mem::forget(payload);
-        Failed::detailed(SHMQ_ERROR_PANIC, text, Details::default())
+        Failed::detailed(SHMQ_ERROR_PANIC, text, Numbers::NONE)
     }
 }
 
@@ -218,20 +255,37 @@ pub fn last() -> shmq_error {
     LAST.get().code
 }
 
+/// Keeps the details of an error for this thread; `false`: its memory for them has gone already. A
+/// destructor of a thread-local of C++ may run behind those of ours.
+fn keep(details: Details) -> bool {
+    DETAILS.try_with(|kept| kept.replace(Some(details))).is_ok()
+}
+
 /// Its text.
 pub fn last_text() -> *const std::ffi::c_char {
     let last = LAST.get();
-    if !last.is_detailed {
-        return last.text.as_ptr();
+    match last.text {
+        Text::Plain(text) => return text.as_ptr(),
+        Text::Later(write) => {
+            let written = Details { text: c_text(write(&last.numbers)), ..Details::default() };
+            let text = if keep(written) { Text::Kept } else { Text::Plain(c"") };
+            LAST.set(Last { text, ..last });
+        }
+        Text::Kept => {}
     }
     of_details(|details| details.text.as_ptr()).unwrap_or(c"".as_ptr())
+}
+
+/// Its numbers.
+pub fn last_numbers() -> Numbers {
+    LAST.get().numbers
 }
 
 /// Something of its details, if it has any. What it returns of them is valid until the next error
 /// (Invariant 2).
 pub fn of_details<R>(read: impl FnOnce(&Details) -> R) -> Option<R> {
-    if !LAST.get().is_detailed {
-        return None;
+    match LAST.get().text {
+        Text::Kept => DETAILS.try_with(|kept| kept.try_borrow().ok()?.as_ref().map(read)).ok().flatten(),
+        Text::Plain(_) | Text::Later(_) => None,
     }
-    DETAILS.try_with(|kept| kept.try_borrow().ok()?.as_ref().map(read)).ok().flatten()
 }

@@ -1,8 +1,8 @@
 //! Layouts of messages: from the options, and back to C.
 
 use crate::border;
-use crate::failure::{Details, Failed, c_text, shmq_error::SHMQ_ERROR_OPTIONS};
-use crate::options::{shmq_form, shmq_primitive_options, shmq_queue_options};
+use crate::failure::{Failed, Numbers, c_text, shmq_error::SHMQ_ERROR_OPTIONS};
+use crate::options::{self, shmq_form, shmq_primitive_options, shmq_queue_options};
 use shmq_rs::{Form, LayoutError, MessageLayout};
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -11,7 +11,8 @@ use std::ptr;
 #[allow(non_camel_case_types, reason = "names of C")]
 #[repr(C)]
 pub struct shmq_layout {
-    /// `sizeof(shmq_layout)`, by the caller. As many bytes are filled in.
+    /// `sizeof(shmq_layout)`, by the caller. As many bytes are filled in; those that the library does
+    /// not know with 0.
     pub size: usize,
     /// A `shmq_form`.
     pub form: u32,
@@ -77,13 +78,16 @@ pub unsafe fn fill<S>(to: *mut S, full: S) -> Result<(), Failed> {
     }
     // SAFETY: the caller says that it begins with its size.
     let size = unsafe { to.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() {
-        let text = "the struct has no `size`: set it to the sizeof of the struct";
-        return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Details::default()));
+    if size < size_of::<usize>() || size > options::LARGEST {
+        let text = format!("the struct says that it has {size} bytes: set `size` to the sizeof of the struct");
+        return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE));
     }
     let bytes = size.min(size_of::<S>());
     // SAFETY: as many bytes as both have; the size itself stays what the caller set.
     unsafe { ptr::copy_nonoverlapping((&raw const full).cast::<u8>().add(8), to.cast::<u8>().add(8), bytes - 8) };
+    // What a newer program knows besides is 0, not what was in its memory.
+    // SAFETY: the caller says that there are `size` bytes.
+    unsafe { to.cast::<u8>().add(bytes).write_bytes(0, size - bytes) };
     Ok(())
 }
 
@@ -106,20 +110,30 @@ const SCALARS: [(&str, usize); 14] = [
 ];
 
 /// The alignment of the largest number of a structure: that of a struct of C with these fields. 1 if
-/// there is none, or the text is of another kind.
+/// there is none, if a field lies at no multiple of its own (a packed struct), or if the text is of
+/// another kind.
 fn natural_align(structure: &str) -> usize {
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
     let mut largest = 1;
+    // Of the field whose type comes next.
+    let mut offset = None;
     let mut rest = structure;
     while let Some(start) = rest.find(is_part) {
         let word_and_rest = &rest[start..];
         let length = word_and_rest.find(|letter| !is_part(letter)).unwrap_or(word_and_rest.len());
         let (word, after) = word_and_rest.split_at(length);
         // A field or a variant may be called `u64` too.
-        if !after.starts_with(['@', '=']) {
+        if after.starts_with('@') {
+            let digits = after[1..].find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len() - 1);
+            offset = after[1..=digits].parse::<usize>().ok();
+        } else if !after.starts_with('=') {
             let scalar = word.strip_suffix("be").unwrap_or(word);
-            let align = SCALARS.iter().find(|(name, _)| *name == scalar).map_or(1, |&(_, align)| align);
-            largest = largest.max(align);
+            if let Some(&(_, align)) = SCALARS.iter().find(|(name, _)| *name == scalar) {
+                if offset.take().is_some_and(|offset| offset % align != 0) {
+                    return 1;
+                }
+                largest = largest.max(align);
+            }
         }
         rest = after;
     }
@@ -137,10 +151,12 @@ fn bytes_described(structure: &str) -> Result<usize, Failed> {
 
 /// Size and alignment, of which the structure may say either.
 fn measures(size: usize, align: usize, structure: Option<&str>) -> Result<(usize, usize), Failed> {
-    Ok((
-        if size == 0 { structure.map_or(Ok(0), bytes_described)? } else { size },
-        if align == 0 { structure.map_or(1, natural_align) } else { align },
-    ))
+    let size = if size == 0 { structure.map_or(Ok(0), bytes_described)? } else { size };
+    if align != 0 {
+        return Ok((size, align));
+    }
+    // Of a packed struct the size may be no multiple.
+    Ok((size, structure.map(natural_align).filter(|align| size % align == 0).unwrap_or(1)))
 }
 
 impl shmq_queue_options {
@@ -159,7 +175,7 @@ impl shmq_queue_options {
             form if form == shmq_form::SHMQ_FORM_ENCODED as u32 => {
                 if self.message_size != 0 || self.message_align > 1 {
                     let text = "encoded objects have no message_size";
-                    return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Details::default()));
+                    return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE));
                 }
                 MessageLayout::encoded()
             }
@@ -172,7 +188,7 @@ impl shmq_queue_options {
             }
             unknown => {
                 let text = format!("form {unknown} is none of shmq_form");
-                return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Details::default()));
+                return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE));
             }
         };
         if let Some(structure) = structure {
@@ -225,6 +241,10 @@ mod tests {
             ("{price@0: f64, volume@8: u32, u64@12: [u8; 4]}", 16, 8),
             ("{side@0: enum u8 {u128=1, Sell=2}, left@1: [i16be; 3]}", 7, 2),
             ("[u8; 3]", 3, 1),
+            ("{u8@0: u8, after@1: u64}", 9, 1),
+            ("{u8@0: u8, after@1: u64, fill@9: [u8; 7]}", 16, 1),
+            ("{pairs@0: [{u8@0: u16, b@2: f32be}; 2], fill@12: u32}", 16, 1),
+            ("{pairs@0: [{a@0: u16, b@2: u16}; 2], big@8: [u64be; 2]}", 24, 8),
             ("words of my own", 0, 1),
         ] {
             assert_eq!(measures(0, 0, Some(structure)).unwrap(), (size, align), "{structure}");

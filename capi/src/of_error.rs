@@ -1,34 +1,34 @@
 //! The crate's errors, one after the other, as codes and details.
 
-use crate::failure::{Details, Failed, c_text, shmq_error::*};
+use crate::failure::{Failed, Numbers, shmq_error::*};
 use shmq_rs::future::ReadinessError;
 use shmq_rs::sync::{LockError, SyncError};
 use shmq_rs::{CreateError, GetError, JoinError, LayoutError, OpenError, PutError, SubscribeError, WaitSubscribersError};
+use std::ffi::CStr;
 use std::io;
 
-fn none() -> Details {
-    Details::default()
+const NO_LAYOUT: &CStr =
+    c"what is created needs to know its messages: set message_size, or structure, or the form, in the options";
+
+fn none() -> Numbers {
+    Numbers::NONE
 }
 
-fn of_pid(pid: u32) -> Details {
-    Details { pid, ..none() }
+fn of_pid(pid: u32) -> Numbers {
+    Numbers { pid, ..none() }
 }
 
 /// What was given, and what would have been possible.
-fn of_lengths(length: usize, maximum: usize) -> Details {
-    Details { length: length as u64, maximum: maximum as u64, ..none() }
+fn of_lengths(length: usize, maximum: usize) -> Numbers {
+    Numbers { length: length as u64, maximum: maximum as u64, ..none() }
 }
 
-fn of_maximum(maximum: u64) -> Details {
-    Details { maximum, ..none() }
+fn of_maximum(maximum: u64) -> Numbers {
+    Numbers { maximum, ..none() }
 }
 
-fn of_os(error: &io::Error) -> Details {
-    Details { errno: error.raw_os_error().unwrap_or(0), ..none() }
-}
-
-fn of_layouts(wanted: &str, found: &str) -> Details {
-    Details { wanted: Some(c_text(wanted)), found: Some(c_text(found)), ..none() }
+fn of_os(error: &io::Error) -> Numbers {
+    Numbers { errno: error.raw_os_error().unwrap_or(0), ..none() }
 }
 
 impl From<PutError> for Failed {
@@ -43,24 +43,38 @@ impl From<PutError> for Failed {
             PutError::Interrupted => return interrupted(),
             PutError::Closed => return Failed::plain(SHMQ_ERROR_CLOSED, c"closed: no more messages are taken"),
             PutError::Inherited => return inherited(),
-            PutError::TooLarge { len, max } => (SHMQ_ERROR_TOO_LARGE, of_lengths(*len, *max)),
-            PutError::WrongLength { len, expected } => (SHMQ_ERROR_WRONG_LENGTH, of_lengths(*len, *expected)),
-            PutError::NotWhole { len, element } => (SHMQ_ERROR_NOT_WHOLE, of_lengths(*len, *element)),
+            PutError::TooLarge { len, max } => {
+                return Failed::later(SHMQ_ERROR_TOO_LARGE, of_lengths(*len, *max), |numbers| {
+                    PutError::TooLarge { len: numbers.length as usize, max: numbers.maximum as usize }.to_string()
+                });
+            }
+            PutError::WrongLength { len, expected } => {
+                return Failed::later(SHMQ_ERROR_WRONG_LENGTH, of_lengths(*len, *expected), |numbers| {
+                    PutError::WrongLength { len: numbers.length as usize, expected: numbers.maximum as usize }.to_string()
+                });
+            }
+            PutError::NotWhole { len, element } => {
+                return Failed::later(SHMQ_ERROR_NOT_WHOLE, of_lengths(*len, *element), |numbers| {
+                    PutError::NotWhole { len: numbers.length as usize, element: numbers.maximum as usize }.to_string()
+                });
+            }
+            PutError::Held { pid } => {
+                return Failed::later(SHMQ_ERROR_HELD, of_pid(*pid), |numbers| PutError::Held { pid: numbers.pid }.to_string());
+            }
+            PutError::Poisoned => return Failed::later(SHMQ_ERROR_POISONED, none(), |_| PutError::Poisoned.to_string()),
+            PutError::Corrupted => return Failed::later(SHMQ_ERROR_CORRUPTED, none(), |_| PutError::Corrupted.to_string()),
             PutError::NotOfOneSize => (SHMQ_ERROR_NOT_OF_ONE_SIZE, none()),
             PutError::NoSpace { needed_bytes, free_bytes } => {
-                (SHMQ_ERROR_NO_SPACE, Details { length: *needed_bytes, maximum: *free_bytes, ..none() })
+                (SHMQ_ERROR_NO_SPACE, Numbers { length: *needed_bytes, maximum: *free_bytes, ..none() })
             }
             PutError::Encode { .. } => (SHMQ_ERROR_INVALID, none()),
-            PutError::Held { pid } => (SHMQ_ERROR_HELD, of_pid(*pid)),
             PutError::Gated { pid, lag, timed_out, .. } => {
-                (if *timed_out { SHMQ_ERROR_TIMEOUT } else { SHMQ_ERROR_FULL }, Details { lag: *lag, ..of_pid(*pid) })
+                (if *timed_out { SHMQ_ERROR_TIMEOUT } else { SHMQ_ERROR_FULL }, Numbers { lag: *lag, ..of_pid(*pid) })
             }
             PutError::BehindLoan { pid, timed_out } => {
                 (if *timed_out { SHMQ_ERROR_TIMEOUT } else { SHMQ_ERROR_FULL }, of_pid(*pid))
             }
             PutError::LossyHere => (SHMQ_ERROR_LOSSY_HERE, none()),
-            PutError::Poisoned => (SHMQ_ERROR_POISONED, none()),
-            PutError::Corrupted => (SHMQ_ERROR_CORRUPTED, none()),
             PutError::TooManyParticipants { max } => (SHMQ_ERROR_TOO_MANY_PARTICIPANTS, of_maximum(u64::from(*max))),
             PutError::Os { source, .. } => (SHMQ_ERROR_OS, of_os(source)),
             _ => (SHMQ_ERROR_OTHER, none()),
@@ -84,7 +98,7 @@ impl From<GetError> for Failed {
             GetError::NotOfOneSize => (SHMQ_ERROR_NOT_OF_ONE_SIZE, none()),
             GetError::Invalid | GetError::Decode { .. } => (SHMQ_ERROR_INVALID, none()),
             GetError::Held { pid } => (SHMQ_ERROR_HELD, of_pid(*pid)),
-            GetError::Lagged { missed } => (SHMQ_ERROR_LAGGED, Details { lag: *missed, ..none() }),
+            GetError::Lagged { missed } => (SHMQ_ERROR_LAGGED, Numbers { lag: *missed, ..none() }),
             GetError::Evicted => (SHMQ_ERROR_EVICTED, none()),
             GetError::NotGating => (SHMQ_ERROR_NOT_GATING, none()),
             GetError::Poisoned => (SHMQ_ERROR_POISONED, none()),
@@ -117,7 +131,7 @@ impl From<JoinError> for Failed {
             JoinError::Busy => return busy(),
             JoinError::Interrupted => return interrupted(),
             JoinError::Inherited => return inherited(),
-            JoinError::Timeout { left } => (SHMQ_ERROR_TIMEOUT, Details { lag: *left, ..none() }),
+            JoinError::Timeout { left } => (SHMQ_ERROR_TIMEOUT, Numbers { lag: *left, ..none() }),
             JoinError::Held { pid } => (SHMQ_ERROR_HELD, of_pid(*pid)),
             JoinError::TooManyDone => (SHMQ_ERROR_TOO_MANY_DONE, none()),
             JoinError::Poisoned => (SHMQ_ERROR_POISONED, none()),
@@ -168,17 +182,18 @@ impl From<CreateError> for Failed {
     fn from(error: CreateError) -> Failed {
         let (code, details) = match &error {
             CreateError::BadName { .. } => (SHMQ_ERROR_BAD_NAME, none()),
-            CreateError::NoLayout => (SHMQ_ERROR_LAYOUT, none()),
-            CreateError::BadMessage { bytes, .. } => (SHMQ_ERROR_LAYOUT, Details { length: *bytes as u64, ..none() }),
+            // The crate's text speaks of its builder.
+            CreateError::NoLayout => return Failed::plain(SHMQ_ERROR_LAYOUT, NO_LAYOUT),
+            CreateError::BadMessage { bytes, .. } => (SHMQ_ERROR_LAYOUT, Numbers { length: *bytes as u64, ..none() }),
             CreateError::OutOfRange { asked, max, .. } => (SHMQ_ERROR_OUT_OF_RANGE, of_lengths(*asked, *max)),
             CreateError::TooManyParties { parties, max_participants } => {
                 (SHMQ_ERROR_OUT_OF_RANGE, of_lengths(*parties, *max_participants as usize))
             }
             CreateError::AlreadyExists { .. } => (SHMQ_ERROR_ALREADY_EXISTS, none()),
             CreateError::NoSpace { needed_bytes, free_bytes, .. } => {
-                (SHMQ_ERROR_NO_SPACE, Details { length: *needed_bytes, maximum: *free_bytes, ..none() })
+                (SHMQ_ERROR_NO_SPACE, Numbers { length: *needed_bytes, maximum: *free_bytes, ..none() })
             }
-            CreateError::Mismatch { ours, theirs, .. } => (SHMQ_ERROR_MISMATCH, of_layouts(ours, theirs)),
+            CreateError::Mismatch { ours, theirs, .. } => return Failed::mismatch(SHMQ_ERROR_MISMATCH, &error, ours, theirs),
             CreateError::Corrupted { .. } => (SHMQ_ERROR_CORRUPTED, none()),
             CreateError::PermissionDenied { .. } => (SHMQ_ERROR_PERMISSION, none()),
             CreateError::Directory { .. } => (SHMQ_ERROR_DIRECTORY, none()),
@@ -200,7 +215,7 @@ impl From<OpenError> for Failed {
             OpenError::NotFound { .. } => (SHMQ_ERROR_NOT_FOUND, none()),
             OpenError::NotReady { .. } => (SHMQ_ERROR_NOT_READY, none()),
             OpenError::Timeout { .. } => (SHMQ_ERROR_TIMEOUT, none()),
-            OpenError::Mismatch { ours, theirs, .. } => (SHMQ_ERROR_MISMATCH, of_layouts(ours, theirs)),
+            OpenError::Mismatch { ours, theirs, .. } => return Failed::mismatch(SHMQ_ERROR_MISMATCH, &error, ours, theirs),
             OpenError::Replaced { .. } => (SHMQ_ERROR_REPLACED, none()),
             OpenError::Corrupted { .. } => (SHMQ_ERROR_CORRUPTED, none()),
             OpenError::PermissionDenied { .. } => (SHMQ_ERROR_PERMISSION, none()),
@@ -250,11 +265,15 @@ impl From<SyncError> for Failed {
             SyncError::Timeout => return Failed::plain(SHMQ_ERROR_TIMEOUT, c"timed out"),
             SyncError::Interrupted => return interrupted(),
             SyncError::Inherited => return inherited(),
-            SyncError::OwnerDied => (SHMQ_ERROR_OWNER_DIED, none()),
+            SyncError::OwnerDied => return Failed::later(SHMQ_ERROR_OWNER_DIED, none(), |_| SyncError::OwnerDied.to_string()),
             SyncError::NotLocked => (SHMQ_ERROR_NOT_LOCKED, none()),
             SyncError::NotOwner { pid, .. } => (SHMQ_ERROR_NOT_LOCKED, of_pid(*pid)),
-            SyncError::TooManyReleases { bound } => (SHMQ_ERROR_TOO_MANY_RELEASES, of_maximum(*bound)),
-            SyncError::Poisoned => (SHMQ_ERROR_POISONED, none()),
+            SyncError::TooManyReleases { bound } => {
+                return Failed::later(SHMQ_ERROR_TOO_MANY_RELEASES, of_maximum(*bound), |numbers| {
+                    SyncError::TooManyReleases { bound: numbers.maximum }.to_string()
+                });
+            }
+            SyncError::Poisoned => return Failed::later(SHMQ_ERROR_POISONED, none(), |_| SyncError::Poisoned.to_string()),
             SyncError::TooManyParticipants { max } => (SHMQ_ERROR_TOO_MANY_PARTICIPANTS, of_maximum(u64::from(*max))),
             SyncError::Os { source, .. } => (SHMQ_ERROR_OS, of_os(source)),
             _ => (SHMQ_ERROR_OTHER, none()),

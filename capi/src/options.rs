@@ -3,7 +3,7 @@
 //! Invariant 1: all zero is a value of each of them, and means the defaults.
 
 use crate::border;
-use crate::failure::{Details, Failed, shmq_error::SHMQ_ERROR_OPTIONS};
+use crate::failure::{Failed, Numbers, shmq_error::SHMQ_ERROR_OPTIONS};
 use crate::slots;
 use crate::stop::shmq_stop;
 use shmq_rs::sync::PrimitiveBuilder;
@@ -190,6 +190,9 @@ pub enum shmq_start {
     SHMQ_START_BACK = 2,
 }
 
+/// Bytes of such a struct: more is no size.
+pub(crate) const LARGEST: usize = 1 << 16;
+
 /// A struct that begins with its size.
 ///
 /// # Safety
@@ -203,7 +206,7 @@ unsafe impl BySize for shmq_primitive_options {}
 unsafe impl BySize for shmq_subscribe_options {}
 
 fn refused(text: String) -> Failed {
-    Failed::detailed(SHMQ_ERROR_OPTIONS, text, Details::default())
+    Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE)
 }
 
 /// The options as this version knows them: a shorter struct is filled up with zeros.
@@ -219,7 +222,7 @@ pub unsafe fn read<O: BySize>(options: *const O) -> Result<O, Failed> {
     // SAFETY: the first word is the size (trait), which the caller says is there. C may have put the
     // struct anywhere.
     let size = unsafe { options.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() || size > 1 << 16 {
+    if size < size_of::<usize>() || size > LARGEST {
         return Err(refused(format!("the options say that they have {size} bytes: set `size` to the sizeof of the struct")));
     }
     let ours = size_of::<O>();

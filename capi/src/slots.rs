@@ -57,11 +57,11 @@ static FREE: AtomicU64 = AtomicU64::new(0);
 /// Slots that have been used at all.
 static USED: AtomicU32 = AtomicU32::new(0);
 
-/// What a handle may lead to.
+/// What a handle may lead to: it may be freed by another thread than the one that made it.
 ///
 /// # Safety
 /// `KIND` is from 1 to 15, and of this type alone.
-pub unsafe trait Handled: Sized {
+pub unsafe trait Handled: Sized + Send {
     /// What C sees.
     type Opaque;
     const KIND: u64;

@@ -170,6 +170,40 @@ static void options_of_other_versions(void) {
     EXPECT(SHMQ_ERROR_HANDLE, shmq_queue_create(NULL, &options, &queue));
 }
 
+/* A newer program finds 0 in what this library does not know. */
+static void structs_of_other_versions(void) {
+    shmq_queue *queue = numbers(4);
+    struct {
+        shmq_layout known;
+        uint64_t later[2];
+    } layout;
+    memset(&layout, 0xee, sizeof layout);
+    layout.known.size = sizeof layout;
+    OK(shmq_queue_layout(queue, &layout.known));
+    CHECK(layout.known.size == sizeof layout && layout.known.message_size == 8);
+    CHECK(layout.later[0] == 0 && layout.later[1] == 0);
+    layout.known.size = offsetof(shmq_layout, message_size); /* an older program */
+    layout.known.message_size = 99;
+    OK(shmq_queue_layout(queue, &layout.known));
+    CHECK(layout.known.message_size == 99);
+    layout.known.size = 7;
+    EXPECT(SHMQ_ERROR_OPTIONS, shmq_queue_layout(queue, &layout.known));
+    layout.known.size = SIZE_MAX;
+    EXPECT(SHMQ_ERROR_OPTIONS, shmq_queue_layout(queue, &layout.known));
+    OK(shmq_queue_free(queue));
+
+    EXPECT(SHMQ_ERROR_LAYOUT, shmq_queue_create(NULL, NULL, &queue));
+    CHECK(strstr(shmq_error_message(), "message_size") != NULL);
+    /* A packed struct, of which only the fields are given. */
+    shmq_queue_options options = queue_of(0, 0, 4);
+    options.structure = "{side@0: u8, price@1: u64}";
+    OK(shmq_queue_create(NULL, &options, &queue));
+    layout.known.size = sizeof layout.known;
+    OK(shmq_queue_layout(queue, &layout.known));
+    CHECK(layout.known.message_size == 9 && layout.known.message_align == 1);
+    OK(shmq_queue_free(queue));
+}
+
 static void names_of_errors(void) {
     CHECK(strcmp(shmq_error_name(SHMQ_OK), "SHMQ_OK") == 0);
     CHECK(strcmp(shmq_error_name(SHMQ_ERROR_OWNER_DIED), "SHMQ_ERROR_OWNER_DIED") == 0);
@@ -186,6 +220,7 @@ int main(void) {
     another_kind_is_an_error();
     any_word_may_come();
     options_of_other_versions();
+    structs_of_other_versions();
     names_of_errors();
     there_are_65536();
     return 0;

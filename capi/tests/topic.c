@@ -155,10 +155,51 @@ static void in_place(void) {
     OK(shmq_topic_free(topic));
 }
 
+/* A buffer that is too short loses nothing. */
+static void the_newest_by_a_longer_buffer(void) {
+    static char sent[3000], got[3000];
+    shmq_queue_options options = bytes_of(1 << 16);
+    shmq_topic *topic = NULL;
+    shmq_subscriber *subscriber = NULL;
+    size_t length = 0;
+    OK(shmq_topic_create(NULL, &options, &topic));
+    OK(shmq_topic_subscribe(topic, NULL, &subscriber));
+    sent[2999] = 7;
+    OK(shmq_topic_publish(topic, sent, 10));
+    OK(shmq_topic_publish(topic, sent, 3000));
+    for (int round = 0; round < 2; round++) {
+        EXPECT(SHMQ_ERROR_TOO_SMALL, shmq_subscriber_latest(subscriber, got, 100, &length));
+        CHECK(shmq_error_maximum() == 3000);
+    }
+    OK(shmq_subscriber_latest(subscriber, got, 3000, &length));
+    CHECK(length == 3000 && got[2999] == 7);
+    EXPECT(SHMQ_ERROR_EMPTY, shmq_subscriber_latest(subscriber, got, 3000, &length));
+    /* A newer one goes before it, and nothing comes after what is newer. */
+    OK(shmq_topic_publish(topic, sent, 3000));
+    EXPECT(SHMQ_ERROR_TOO_SMALL, shmq_subscriber_latest(subscriber, got, 100, &length));
+    OK(shmq_topic_publish(topic, "x", 1));
+    OK(shmq_subscriber_latest(subscriber, got, 100, &length));
+    CHECK(length == 1);
+    OK(shmq_topic_publish(topic, sent, 3000));
+    EXPECT(SHMQ_ERROR_TOO_SMALL, shmq_subscriber_latest(subscriber, got, 100, &length));
+    OK(shmq_topic_publish(topic, "y", 1));
+    OK(shmq_subscriber_next(subscriber, got, 100, &length));
+    EXPECT(SHMQ_ERROR_EMPTY, shmq_subscriber_latest(subscriber, got, 3000, &length));
+    /* The end of the stream is no end of it. */
+    OK(shmq_topic_publish(topic, sent, 3000));
+    EXPECT(SHMQ_ERROR_TOO_SMALL, shmq_subscriber_latest(subscriber, got, 100, &length));
+    OK(shmq_topic_close(topic));
+    OK(shmq_subscriber_latest(subscriber, got, 3000, &length));
+    CHECK(length == 3000);
+    OK(shmq_subscriber_free(subscriber));
+    OK(shmq_topic_free(topic));
+}
+
 int main(void) {
     begin();
     every_subscriber_sees_all();
     lossy_ones_know_what_they_missed();
     in_place();
+    the_newest_by_a_longer_buffer();
     return 0;
 }

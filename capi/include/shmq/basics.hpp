@@ -25,22 +25,27 @@ class until {
 public:
     template <typename Rep, typename Period>
     until(std::chrono::duration<Rep, Period> timeout)
-        : until(std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::steady_clock::duration>(bounded(timeout))) {}
+        : until(std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::nanoseconds>(bounded(timeout))) {}
     template <typename Duration> until(std::chrono::time_point<std::chrono::steady_clock, Duration> deadline) {
-        auto since = std::chrono::ceil<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+        auto since = std::chrono::ceil<std::chrono::nanoseconds>(bounded(deadline.time_since_epoch())).count();
         // 0 would be a try, and the largest number no end.
         nanoseconds_ = since <= 0 ? 1 : static_cast<std::uint64_t>(since);
     }
     std::uint64_t nanoseconds() const noexcept { return nanoseconds_; }
+    /// What a verb says that was not done by then: after one try, or when the time was up.
+    ::shmq_error miss(::shmq_error of_a_try) const noexcept { return nanoseconds_ == SHMQ_TRY ? of_a_try : SHMQ_ERROR_TIMEOUT; }
 
     static constexpr until of(std::uint64_t nanoseconds) noexcept { return until(nanoseconds); }
 
 private:
     explicit constexpr until(std::uint64_t nanoseconds) noexcept : nanoseconds_(nanoseconds) {}
-    /// A hundred years: no clock overflows.
-    template <typename Rep, typename Period> static std::chrono::duration<double> bounded(std::chrono::duration<Rep, Period> timeout) {
-        std::chrono::duration<double> asked = timeout, most = std::chrono::hours(24 * 36525);
-        return asked < most ? asked : most;
+    /// From nothing to a hundred years: no clock overflows. What is between stays as exact as it is.
+    template <typename Rep, typename Period>
+    static std::common_type_t<std::chrono::duration<Rep, Period>, std::chrono::nanoseconds> bounded(std::chrono::duration<Rep, Period> time) {
+        using exact = std::common_type_t<std::chrono::duration<Rep, Period>, std::chrono::nanoseconds>;
+        constexpr std::chrono::hours most(24 * 36525);
+        std::chrono::duration<double> about = time;
+        return about.count() <= 0 ? exact::zero() : about < most ? exact(time) : exact(most);
     }
 
     std::uint64_t nanoseconds_ = SHMQ_FOREVER;
@@ -104,7 +109,8 @@ template <typename T> constexpr const char *scalar_name() {
         return sizeof(T) == 1   ? (is_signed ? "i8" : "u8")
                : sizeof(T) == 2 ? (is_signed ? "i16" : "u16")
                : sizeof(T) == 4 ? (is_signed ? "i32" : "u32")
-                                : (is_signed ? "i64" : "u64");
+               : sizeof(T) == 8 ? (is_signed ? "i64" : "u64")
+                                : (is_signed ? "i128" : "u128");
     } else {
         return nullptr;
     }

@@ -5,6 +5,8 @@
 #include "../shmq.h"
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -91,6 +93,20 @@ private:
     std::shared_ptr<const details> details_;
 };
 
+namespace detail {
+
+/// Without exceptions (`-fno-exceptions`) the verbs that throw end the program instead, with the text.
+[[noreturn]] inline void raise(const error &why) {
+#if defined(__cpp_exceptions)
+    throw why;
+#else
+    std::fprintf(stderr, "shmq: %s: %s\n", ::shmq_error_name(why.code()), why.what());
+    std::abort();
+#endif
+}
+
+} // namespace detail
+
 /// A value, or the error that stands in its place. `value()` throws that error.
 template <typename T> class [[nodiscard]] result {
 public:
@@ -114,7 +130,7 @@ public:
 private:
     void check() const {
         if (!value_) {
-            throw error_;
+            detail::raise(error_);
         }
     }
 
@@ -134,7 +150,7 @@ public:
     const shmq::error &error() const noexcept { return error_; }
     void value() const {
         if (!*this) {
-            throw error_;
+            detail::raise(error_);
         }
     }
 
@@ -149,7 +165,7 @@ namespace detail {
 struct throwing {
     static void done(::shmq_error code) {
         if (code != SHMQ_OK) {
-            throw error::last(code);
+            raise(error::last(code));
         }
     }
     template <typename T> static T value(::shmq_error code, T &&value) {
@@ -179,6 +195,26 @@ struct quiet {
     }
     static result<void> attempt(::shmq_error code, ::shmq_error) { return done(code); }
     template <typename T> static result<T> maybe(::shmq_error code, ::shmq_error, T &&of) { return value(code, std::forward<T>(of)); }
+};
+
+/// A handle that the verbs of an object use, and that an object that was moved from has no more.
+template <typename Handle> class used {
+public:
+    explicit used(Handle *handle) noexcept : handle_(handle) {}
+    used(const used &) noexcept = default;
+    used(used &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    used &operator=(const used &) noexcept = default;
+    used &operator=(used &&other) noexcept {
+        if (this != &other) {
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
+        return *this;
+    }
+    ~used() = default;
+    operator Handle *() const noexcept { return handle_; }
+
+private:
+    Handle *handle_;
 };
 
 /// A handle of `shmq.h` that one object owns.

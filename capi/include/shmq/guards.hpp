@@ -51,6 +51,9 @@ public:
     template <typename U = T, typename = std::enable_if_t<std::is_array<U>::value>> void commit(std::size_t count) {
         detail::throwing::done(::shmq_loan_commit_length(owned_.release(), count * sizeof(std::remove_extent_t<U>)));
     }
+    template <typename U = T, typename = std::enable_if_t<std::is_array<U>::value>> result<void> commit(std::nothrow_t, std::size_t count) {
+        return detail::quiet::done(::shmq_loan_commit_length(owned_.release(), count * sizeof(std::remove_extent_t<U>)));
+    }
     void abort() noexcept { owned_.reset(); }
 
 private:
@@ -68,6 +71,7 @@ public:
     result<void> release(std::nothrow_t) { return detail::quiet::done(::shmq_lease_release(owned_.release())); }
     /// It is delivered again, as it is now in memory.
     void give_back() { detail::throwing::done(::shmq_lease_give_back(owned_.release())); }
+    result<void> give_back(std::nothrow_t) { return detail::quiet::done(::shmq_lease_give_back(owned_.release())); }
     /// How often it was delivered, with this time.
     std::uint32_t deliveries() const {
         std::uint32_t count = 0;

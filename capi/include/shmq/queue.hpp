@@ -88,7 +88,7 @@ public:
 
 protected:
     handle *it() const noexcept { return it_; }
-    handle *it_;
+    used<handle> it_;
 };
 
 /// The same of slices: each message is any number of elements.
@@ -124,7 +124,7 @@ public:
 protected:
     static std::size_t bytes(span<const X> message) { return message.size() * sizeof(X); }
     handle *it() const noexcept { return it_; }
-    handle *it_;
+    used<handle> it_;
 };
 
 /// Verbs that get values.
@@ -184,19 +184,23 @@ public:
 
 protected:
     handle *it() const noexcept { return it_; }
-    handle *it_;
+    used<handle> it_;
 };
 
 /// The same of slices.
 template <typename X, typename Calls, typename Policy> class get_verbs<X[], Calls, Policy> {
 public:
     /// Takes a message into a vector of its own.
-    auto get() const { return take(forever, SHMQ_OK); }
+    auto get() const {
+        std::vector<X> to;
+        auto code = fill(to, forever);
+        return Policy::value(code, std::move(to));
+    }
     auto try_get() const { return maybe(no_wait, SHMQ_ERROR_EMPTY); }
     template <typename Rep, typename Period> auto get_for(std::chrono::duration<Rep, Period> timeout) const {
         return get_until(until(timeout));
     }
-    auto get_until(until deadline) const { return maybe(deadline, SHMQ_ERROR_TIMEOUT); }
+    auto get_until(until deadline) const { return maybe(deadline, deadline.miss(SHMQ_ERROR_EMPTY)); }
     /// Takes a message into a buffer: how many elements it has. One that is too long for the buffer stays:
     /// `SHMQ_ERROR_TOO_SMALL`.
     auto get_into(span<X> buffer, until deadline = forever) const {
@@ -247,18 +251,13 @@ protected:
             to.resize(static_cast<std::size_t>(::shmq_error_maximum()) / sizeof(X));
         }
     }
-    auto take(until deadline, ::shmq_error) const {
-        std::vector<X> to;
-        auto code = fill(to, deadline);
-        return Policy::value(code, std::move(to));
-    }
     auto maybe(until deadline, ::shmq_error miss) const {
         std::vector<X> to;
         auto code = fill(to, deadline);
         return Policy::maybe(code, miss, std::move(to));
     }
     handle *it() const noexcept { return it_; }
-    handle *it_;
+    used<handle> it_;
 };
 
 /// All verbs of a queue.
@@ -357,15 +356,17 @@ public:
     /// The same verbs, which return results and do not throw.
     auto nothrow() const noexcept { return detail::queue_verbs<T, detail::quiet>(owned_.get()); }
 
-    shmq::producer<T> producer() const {
+    shmq::producer<T> producer() const { return producer(std::nothrow).value(); }
+    result<shmq::producer<T>> producer(std::nothrow_t) const {
         ::shmq_producer *made = nullptr;
-        detail::throwing::done(::shmq_queue_producer(owned_.get(), &made));
-        return shmq::producer<T>(made);
+        auto code = ::shmq_queue_producer(owned_.get(), &made);
+        return detail::quiet::value(code, shmq::producer<T>(made));
     }
-    shmq::consumer<T> consumer() const {
+    shmq::consumer<T> consumer() const { return consumer(std::nothrow).value(); }
+    result<shmq::consumer<T>> consumer(std::nothrow_t) const {
         ::shmq_consumer *made = nullptr;
-        detail::throwing::done(::shmq_queue_consumer(owned_.get(), &made));
-        return shmq::consumer<T>(made);
+        auto code = ::shmq_queue_consumer(owned_.get(), &made);
+        return detail::quiet::value(code, shmq::consumer<T>(made));
     }
     /// Messages that have not been taken.
     std::size_t size() const { return number(::shmq_queue_len); }

@@ -58,10 +58,11 @@ template <typename Handle> std::string name_of(Handle *handle, ::shmq_error (*as
 /// A flag that many wait for.
 class event {
 public:
-    static event create(const std::string &name, const primitive_options &with = {}) {
+    static event create(const std::string &name, const primitive_options &with = {}) { return create(std::nothrow, name, with).value(); }
+    static result<event> create(std::nothrow_t, const std::string &name, const primitive_options &with = {}) {
         auto raw = with.raw();
         ::shmq_event *made = nullptr;
-        return made_of(::shmq_event_create(detail::c_string(name), &raw, &made), made).value();
+        return made_of(::shmq_event_create(detail::c_string(name), &raw, &made), made);
     }
     static event open(const std::string &name, until deadline = no_wait, const primitive_options &with = {}) {
         return open(std::nothrow, name, deadline, with).value();
@@ -94,7 +95,7 @@ public:
     }
     /// `false`: it was not set in time.
     bool wait_until(until deadline) const {
-        return detail::throwing::attempt(::shmq_event_wait(owned_.get(), deadline.nanoseconds()), SHMQ_ERROR_TIMEOUT);
+        return detail::throwing::attempt(::shmq_event_wait(owned_.get(), deadline.nanoseconds()), deadline.miss(SHMQ_ERROR_WOULD_BLOCK));
     }
     result<void> wait(std::nothrow_t, until deadline = forever) const {
         return detail::quiet::done(::shmq_event_wait(owned_.get(), deadline.nanoseconds()));
@@ -124,9 +125,12 @@ private:
 class semaphore {
 public:
     static semaphore create(const std::string &name, std::uint64_t permits, const primitive_options &with = {}) {
+        return create(std::nothrow, name, permits, with).value();
+    }
+    static result<semaphore> create(std::nothrow_t, const std::string &name, std::uint64_t permits, const primitive_options &with = {}) {
         auto raw = with.raw();
         ::shmq_semaphore *made = nullptr;
-        return made_of(::shmq_semaphore_create(detail::c_string(name), permits, &raw, &made), made).value();
+        return made_of(::shmq_semaphore_create(detail::c_string(name), permits, &raw, &made), made);
     }
     static semaphore open(const std::string &name, until deadline = no_wait, const primitive_options &with = {}) {
         return open(std::nothrow, name, deadline, with).value();
@@ -157,7 +161,7 @@ public:
         return try_acquire_until(until(timeout));
     }
     bool try_acquire_until(until deadline) {
-        return detail::throwing::attempt(::shmq_semaphore_acquire(owned_.get(), deadline.nanoseconds()), SHMQ_ERROR_TIMEOUT);
+        return detail::throwing::attempt(::shmq_semaphore_acquire(owned_.get(), deadline.nanoseconds()), deadline.miss(SHMQ_ERROR_WOULD_BLOCK));
     }
     result<void> acquire(std::nothrow_t, until deadline = forever) {
         return detail::quiet::done(::shmq_semaphore_acquire(owned_.get(), deadline.nanoseconds()));
@@ -227,9 +231,12 @@ private:
 template <typename T> class mutex {
 public:
     static mutex create(const std::string &name, const T &initial, const primitive_options &with = {}) {
+        return create(std::nothrow, name, initial, with).value();
+    }
+    static result<mutex> create(std::nothrow_t, const std::string &name, const T &initial, const primitive_options &with = {}) {
         auto raw = with.of<T>();
         ::shmq_mutex *made = nullptr;
-        return made_of(::shmq_mutex_create(detail::c_string(name), &initial, &raw, &made), made).value();
+        return made_of(::shmq_mutex_create(detail::c_string(name), &initial, &raw, &made), made);
     }
     static mutex open(const std::string &name, until deadline = no_wait, const primitive_options &with = {}) {
         return open(std::nothrow, name, deadline, with).value();
@@ -286,9 +293,9 @@ private:
         void *data = nullptr;
         auto code = ::shmq_mutex_lock(owned_.get(), deadline, &data);
         if (code == SHMQ_ERROR_OWNER_DIED) {
-            auto died = error::last(code);
+            // First of all: the error takes memory, and may throw for it. Its text stays.
             (void)::shmq_mutex_unlock(owned_.get());
-            throw died;
+            detail::raise(error::last(code));
         }
         if (miss != SHMQ_OK && code == miss) {
             return false;

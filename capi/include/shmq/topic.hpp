@@ -65,20 +65,27 @@ public:
         auto code = Calls::publish_many(it_, messages.data(), messages.size(), deadline.nanoseconds(), &done);
         return Policy::value(code, std::move(done));
     }
-    /// Room for a message, to be written in place. `count`: elements of a slice.
-    auto loan(std::size_t count, until deadline = forever) const {
-        ::shmq_loan *made = nullptr;
-        void *data = nullptr;
-        auto code = Calls::loan(it_, count * sizeof(std::remove_extent_t<T>), deadline.nanoseconds(), &made, &data);
-        return Policy::value(code, shmq::loan<T>(made, data, count));
+    /// Room for a value, to be written in place: it is published by `commit`.
+    template <typename U = T, typename = std::enable_if_t<!std::is_array<U>::value>> auto loan(until deadline = forever) const {
+        return lend(1, deadline);
     }
-    auto loan() const { return loan(1); }
+    /// Room for a slice of `count` elements; `commit(n)` publishes the first n of them.
+    template <typename U = T, typename = std::enable_if_t<std::is_array<U>::value>>
+    auto loan(std::size_t count, until deadline = forever) const {
+        return lend(count, deadline);
+    }
 
     using handle_type = typename Calls::handle;
     explicit publish_verbs(handle_type *it) noexcept : it_(it) {}
 
 protected:
-    handle_type *it_;
+    auto lend(std::size_t count, until deadline) const {
+        ::shmq_loan *made = nullptr;
+        void *data = nullptr;
+        auto code = Calls::loan(it_, count * sizeof(std::remove_extent_t<T>), deadline.nanoseconds(), &made, &data);
+        return Policy::value(code, shmq::loan<T>(made, data, count));
+    }
+    used<handle_type> it_;
 };
 
 } // namespace detail
@@ -119,7 +126,7 @@ public:
     template <typename Rep, typename Period> auto next_for(std::chrono::duration<Rep, Period> timeout) const {
         return next_until(until(timeout));
     }
-    auto next_until(until deadline) const { return maybe(deadline, SHMQ_ERROR_TIMEOUT); }
+    auto next_until(until deadline) const { return maybe(deadline, deadline.miss(SHMQ_ERROR_EMPTY)); }
     /// The newest message; older ones are passed as missed.
     auto latest() const {
         room to;
@@ -133,7 +140,7 @@ public:
         const void *data = nullptr;
         std::size_t length = 0;
         auto code = ::shmq_subscriber_read(it_, deadline.nanoseconds(), &data, &length);
-        return Policy::value(code, sample<constant>(code == SHMQ_OK ? it_ : nullptr, data, length / sizeof(X)));
+        return Policy::value(code, sample<constant>(code == SHMQ_OK ? static_cast<::shmq_subscriber *>(it_) : nullptr, data, length / sizeof(X)));
     }
 
     explicit next_verbs(::shmq_subscriber *it) noexcept : it_(it) {}
@@ -179,7 +186,7 @@ protected:
         return Policy::maybe(code, miss, taken(to));
     }
 
-    ::shmq_subscriber *it_;
+    used<::shmq_subscriber> it_;
 };
 
 } // namespace detail
@@ -286,10 +293,11 @@ public:
         auto code = ::shmq_topic_subscribe(owned_.get(), &how.raw(), &made);
         return detail::quiet::value(code, shmq::subscriber<T>(made));
     }
-    shmq::publisher<T> publisher() const {
+    shmq::publisher<T> publisher() const { return publisher(std::nothrow).value(); }
+    result<shmq::publisher<T>> publisher(std::nothrow_t) const {
         ::shmq_publisher *made = nullptr;
-        detail::throwing::done(::shmq_topic_publisher(owned_.get(), &made));
-        return shmq::publisher<T>(made);
+        auto code = ::shmq_topic_publisher(owned_.get(), &made);
+        return detail::quiet::value(code, shmq::publisher<T>(made));
     }
     /// Waits until it has so many subscribers; `false`: not in time.
     bool wait_subscribers(std::size_t count, until deadline = forever) const {

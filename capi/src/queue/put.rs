@@ -32,7 +32,8 @@ pub unsafe extern "C" fn shmq_queue_put(queue: *mut shmq_queue, message: *const 
 /// - Blocks: no; a lock that another process holds is waited for, about 1 ms at most.
 /// - Threads: any, at the same time.
 /// - After fork: a child of a process with one thread may call it, and attaches by itself.
-/// - Signal handler: yes; `SHMQ_ERROR_BUSY` if it interrupts a put on the same queue.
+/// - Signal handler: yes; `SHMQ_ERROR_BUSY` if it interrupts a put on the same queue. Not with an
+///   encoded object that is too long for the ring, for which a file is made.
 /// - Dead peer: what it left is repaired, and the call goes on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmq_queue_try_put(queue: *mut shmq_queue, message: *const c_void, length: usize) -> shmq_error {

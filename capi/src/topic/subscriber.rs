@@ -8,13 +8,13 @@
 //! 2. A sample of an inherited subscriber is not read: the crate's guard would panic.
 
 use super::{TopicHandle, shmq_topic};
-use crate::border::{Out, guarded, set_if_wanted};
+use crate::border::{self, Out, guarded, set_if_wanted};
 use crate::failure::{Failed, shmq_error};
 use crate::of_error::inherited;
 use crate::options::{self, shmq_start, shmq_subscribe_options};
 use crate::slots;
 use crate::until::by_until;
-use shmq_rs::{DynSubscriber, Sample, Start};
+use shmq_rs::{DynSubscriber, GetError, Sample, Start};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
@@ -37,11 +37,17 @@ slots::handled!(
 pub struct SubscriberHandle {
     subscriber: NonNull<DynSubscriber>,
     sample: Option<Sample<'static, [u8]>>,
+    /// A newest message that was longer than the caller's buffer, and how many had been received by
+    /// then: once others were, it is an old one.
+    longer: Option<(Vec<u8>, u64)>,
 }
+
+// SAFETY: Invariant 1: the box is its own, and the sample is of it; both go along.
+unsafe impl Send for SubscriberHandle {}
 
 impl SubscriberHandle {
     fn new(subscriber: DynSubscriber) -> SubscriberHandle {
-        SubscriberHandle { subscriber: NonNull::from(Box::leak(Box::new(subscriber))), sample: None }
+        SubscriberHandle { subscriber: NonNull::from(Box::leak(Box::new(subscriber))), sample: None, longer: None }
     }
 
     fn subscriber(&self) -> &DynSubscriber {
@@ -61,6 +67,25 @@ impl SubscriberHandle {
         let subscriber: &'static mut DynSubscriber = unsafe { self.subscriber.as_mut() };
         let sample = by_until!(until, subscriber, try_read, read, read_timeout)?;
         Ok(self.sample.insert(sample))
+    }
+
+    /// The newest message into a buffer: its length. One that is longer is kept for the next call, which
+    /// prefers what is newer.
+    fn latest(&mut self, buffer: &mut [u8]) -> Result<usize, Failed> {
+        let message = match (self.between_samples()?.latest(), self.longer.take()) {
+            (Ok(message), _) => message,
+            (Err(GetError::Empty | GetError::Closed), Some((longer, received))) if received == self.subscriber().received() => {
+                longer
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        let length = message.len();
+        let Some(to) = buffer.get_mut(..length) else {
+            self.longer = Some((message, self.subscriber().received()));
+            return Err(GetError::TooSmall { needed: length, given: buffer.len() }.into());
+        };
+        to.copy_from_slice(&message);
+        Ok(length)
     }
 }
 
@@ -114,7 +139,7 @@ pub unsafe extern "C" fn shmq_topic_subscribe(
 
 /// Reads the newest message that it has not passed, by copy, at once: `SHMQ_ERROR_EMPTY` if there is
 /// none. What lies before it is missed. A message that is longer than the buffer
-/// (`SHMQ_ERROR_TOO_SMALL`) is passed too.
+/// (`SHMQ_ERROR_TOO_SMALL`) is what the next call reads, unless there is a newer one.
 ///
 /// - Blocks: no.
 /// - Threads: any, one at a time.
@@ -129,16 +154,12 @@ pub unsafe extern "C" fn shmq_subscriber_latest(
     length: *mut usize,
 ) -> shmq_error {
     guarded(|| {
-        // SAFETY: the handle is used as its comment says, and there are `capacity` bytes.
+        // SAFETY: the handle is used as its comment says, by one thread, and there are `capacity` bytes.
         let (subscriber, buffer) =
-            unsafe { (slots::borrow::<SubscriberHandle>(subscriber)?, crate::border::buffer(message, capacity)?) };
-        let latest = subscriber.between_samples()?.latest()?;
-        let Some(to) = buffer.get_mut(..latest.len()) else {
-            return Err(shmq_rs::GetError::TooSmall { needed: latest.len(), given: capacity }.into());
-        };
-        to.copy_from_slice(&latest);
+            unsafe { (slots::borrow_mut::<SubscriberHandle>(subscriber)?, border::buffer(message, capacity)?) };
+        let latest = subscriber.latest(buffer)?;
         // SAFETY: null, or the caller's.
-        unsafe { set_if_wanted(length, latest.len()) };
+        unsafe { set_if_wanted(length, latest) };
         Ok(())
     })
 }
