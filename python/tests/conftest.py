@@ -3,11 +3,20 @@
 import collections
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
+
+# A shell that starts a run in the background has it ignore Ctrl-C, which the programs of tests would inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long the end of a test waits for its children, in seconds.
+PATIENCE = 60
 
 
 # What became of CPython's tests (`cpython`): {file: {class: {method: outcome}}}.
@@ -59,7 +68,7 @@ def run():
 
 @pytest.fixture
 def child():
-    """Forks a child that runs a function; waits for all of them at the end."""
+    """Forks a child that runs a function; waits for all of them at the end, and kills one that does not end."""
     pids = []
 
     def child(function, *arguments):
@@ -75,8 +84,16 @@ def child():
         return pid
 
     yield child
+    deadline, hung = time.monotonic() + PATIENCE, []
     for pid in pids:
         try:
-            os.waitpid(pid, 0)
+            while os.waitpid(pid, os.WNOHANG)[0] == 0:
+                if time.monotonic() > deadline:
+                    hung.append(pid)
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    break
+                time.sleep(0.002)
         except ChildProcessError:
             pass  # The test has reaped it.
+    assert not hung, f"children did not end within {PATIENCE} s, and were killed: {hung}"

@@ -101,11 +101,14 @@ with tempfile.TemporaryDirectory() as directory:
 def test_ctrl_c_ends_a_program_that_waits():
     program = "import shmq; q = shmq.Queue(); print(q.name, flush=True); q.get()"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        name = child.stdout.readline().strip()
-        time.sleep(0.1)
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=30) == -signal.SIGINT
-        assert "KeyboardInterrupt" in child.stderr.read()
+        try:
+            name = child.stdout.readline().strip()
+            time.sleep(0.1)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(timeout=30) == -signal.SIGINT
+            assert "KeyboardInterrupt" in child.stderr.read()
+        finally:
+            child.kill()
     assert not has_segment(name)
 
 
