@@ -450,11 +450,6 @@ typedef uint32_t shmq_fate;
 #endif // __cplusplus
 
 /**
- * What an error has besides its code and its text.
- */
-typedef struct Numbers Numbers;
-
-/**
  * The get side of a queue, for one owner: the fastest way to get. One thread at a time.
  */
 typedef struct shmq_consumer shmq_consumer;
@@ -916,8 +911,6 @@ typedef struct shmq_subscribe_options {
      */
     uint64_t back;
 } shmq_subscribe_options;
-
-
 
 #ifdef __cplusplus
 extern "C" {

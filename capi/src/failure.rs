@@ -146,7 +146,9 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    pub const NONE: Numbers = Numbers { pid: 0, length: 0, maximum: 0, lag: 0, errno: 0 };
+    pub const fn none() -> Numbers {
+        Numbers { pid: 0, length: 0, maximum: 0, lag: 0, errno: 0 }
+    }
 }
 
 /// What has to be kept in memory of its own besides.
@@ -175,7 +177,7 @@ struct Last {
 }
 
 thread_local! {
-    static LAST: Cell<Last> = const { Cell::new(Last { code: SHMQ_OK, text: Text::Plain(c""), numbers: Numbers::NONE }) };
+    static LAST: Cell<Last> = const { Cell::new(Last { code: SHMQ_OK, text: Text::Plain(c""), numbers: Numbers::none() }) };
     static DETAILS: RefCell<Option<Details>> = const { RefCell::new(None) };
 }
 
@@ -191,7 +193,7 @@ impl Failed {
     #[cold]
     #[inline(never)]
     pub fn plain(code: shmq_error, text: &'static CStr) -> Failed {
-        LAST.set(Last { code, text: Text::Plain(text), numbers: Numbers::NONE });
+        LAST.set(Last { code, text: Text::Plain(text), numbers: Numbers::none() });
         Failed(code)
     }
 
@@ -215,7 +217,7 @@ impl Failed {
     #[cold]
     pub fn mismatch(code: shmq_error, text: impl Display, wanted: &str, found: &str) -> Failed {
         let details = Details { text: c_text(text), wanted: Some(c_text(wanted)), found: Some(c_text(found)) };
-        Failed::with(code, Numbers::NONE, details)
+        Failed::with(code, Numbers::none(), details)
     }
 
     fn with(code: shmq_error, numbers: Numbers, details: Details) -> Failed {
@@ -246,7 +248,7 @@ impl Failed {
         let text = format!("a fault of the library: {}", said.unwrap_or("no text"));
         // Its destructor might panic again.
         std::mem::forget(payload);
-        Failed::detailed(SHMQ_ERROR_PANIC, text, Numbers::NONE)
+        Failed::detailed(SHMQ_ERROR_PANIC, text, Numbers::none())
     }
 }
 

@@ -80,7 +80,7 @@ pub unsafe fn fill<S>(to: *mut S, full: S) -> Result<(), Failed> {
     let size = unsafe { to.cast::<usize>().read_unaligned() };
     if size < size_of::<usize>() || size > options::LARGEST {
         let text = format!("the struct says that it has {size} bytes: set `size` to the sizeof of the struct");
-        return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE));
+        return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::none()));
     }
     let bytes = size.min(size_of::<S>());
     // SAFETY: as many bytes as both have; the size itself stays what the caller set.
@@ -175,7 +175,7 @@ impl shmq_queue_options {
             form if form == shmq_form::SHMQ_FORM_ENCODED as u32 => {
                 if self.message_size != 0 || self.message_align > 1 {
                     let text = "encoded objects have no message_size";
-                    return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE));
+                    return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::none()));
                 }
                 MessageLayout::encoded()
             }
@@ -188,7 +188,7 @@ impl shmq_queue_options {
             }
             unknown => {
                 let text = format!("form {unknown} is none of shmq_form");
-                return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE));
+                return Err(Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::none()));
             }
         };
         if let Some(structure) = structure {

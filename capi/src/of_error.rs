@@ -11,7 +11,7 @@ const NO_LAYOUT: &CStr =
     c"what is created needs to know its messages: set message_size, or structure, or the form, in the options";
 
 fn none() -> Numbers {
-    Numbers::NONE
+    Numbers::none()
 }
 
 fn of_pid(pid: u32) -> Numbers {

@@ -206,7 +206,7 @@ unsafe impl BySize for shmq_primitive_options {}
 unsafe impl BySize for shmq_subscribe_options {}
 
 fn refused(text: String) -> Failed {
-    Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::NONE)
+    Failed::detailed(SHMQ_ERROR_OPTIONS, text, Numbers::none())
 }
 
 /// The options as this version knows them: a shorter struct is filled up with zeros.
