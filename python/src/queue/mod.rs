@@ -5,23 +5,24 @@
 //!                                        \--shutdown()--> closed for all: ShutDown, once drained
 //! ```
 
+mod inside;
+mod many;
+
 use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
-use crate::interrupt::{self, Until};
+use crate::interrupt;
 use crate::lease::Lease;
 use crate::pickle::{self, Pickle};
-use crate::readiness::Readiness;
 use crate::ring::{self, Ring, UNBOUNDED};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyTuple, PyType};
 use shmq::MessageLayout;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 /// What the segment says of its messages, so that no program takes pickles for something else.
 fn pickles() -> MessageLayout {
@@ -110,16 +111,6 @@ impl Queue {
         let mut loan = ring::loan(py, ring, pickle.length(), block, timeout)?;
         pickle.write(py, &mut loan);
         loan.commit().map_err(|error| errors::of_put(py, error))
-    }
-
-    /// What `get_many` could not load, behind objects that it returned.
-    #[inline]
-    fn raise_deferred(&self) -> PyResult<()> {
-        if !self.is_deferred.load(Relaxed) {
-            return Ok(());
-        }
-        self.is_deferred.store(false, Relaxed);
-        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
     /// An object that could not be pickled: `_on_queue_feeder_error` decides, where a subclass has it.
@@ -306,85 +297,6 @@ impl Queue {
         Queue::get(slf, false, None)
     }
 
-    /// Puts all of an iterable in order, and returns how many: fewer than there are if time ran
-    /// out.
-    ///
-    /// block: False puts as many as there is room for. timeout: how long to wait for room, in
-    /// seconds, altogether; None waits for ever.
-    ///
-    /// Raises queue.Full if none was put. What pickling raises, ShutDown, and ValueError of a
-    /// closed handle are raised whatever was put before: those objects stay. As they do if this
-    /// process is killed meanwhile.
-    ///
-    ///     >>> q = shmq.Queue(3)
-    ///     >>> q.put_many(range(5), timeout=0.01)
-    ///     3
-    #[pyo3(signature = (objects, block=true, timeout=None))]
-    fn put_many(
-        slf: &Bound<'_, Self>,
-        objects: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = truth)] block: bool,
-        timeout: Option<f64>,
-    ) -> PyResult<usize> {
-        let (py, ring, until) = (slf.py(), Queue::ring_in_use(slf)?, Until::after(timeout)?);
-        slf.get().is_used.store(true, Relaxed);
-        let mut count = 0;
-        for object in objects.try_iter()? {
-            let left = || until.0.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
-            let put = Pickle::of(&object?).and_then(|pickle| Queue::put_pickle(py, ring, &pickle, block, left()));
-            match put {
-                Ok(()) => count += 1,
-                Err(error) if count > 0 && errors::is_full(py, &error) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(count)
-    }
-
-    /// Takes as many objects as there are, max at most, in a list; waits as get() does until there
-    /// is one.
-    ///
-    /// block: False makes it one try. timeout: how long to wait for the first object, in seconds;
-    /// None waits for ever. Raises what get() raises. An object that cannot be loaded ends the
-    /// list, and the next call raises why.
-    ///
-    /// At most once, as get(): what was taken is lost if this process is killed.
-    ///
-    ///     >>> q = shmq.Queue()
-    ///     >>> q.put_many("abc")
-    ///     3
-    ///     >>> q.get_many(2), q.get_many(2)
-    ///     (['a', 'b'], ['c'])
-    #[pyo3(signature = (max, block=true, timeout=None))]
-    fn get_many<'py>(
-        slf: &Bound<'py, Self>,
-        max: usize,
-        #[pyo3(from_py_with = truth)] block: bool,
-        timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let (py, ring) = (slf.py(), Queue::ring_in_use(slf)?);
-        let objects = PyList::empty(py);
-        if max == 0 {
-            return Ok(objects);
-        }
-        slf.get().raise_deferred()?;
-        objects.append(pickle::load(py, ring::get(py, ring, block, timeout)?)?)?;
-        while objects.len() < max {
-            let Ok(message) = ring.try_get() else { break };
-            match pickle::load(py, message) {
-                Ok(object) => objects.append(object)?,
-                Err(error) => {
-                    let before = slf.get().deferred.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
-                    slf.get().is_deferred.store(true, Relaxed);
-                    // Not before the mutex is free: what it held may use the queue.
-                    drop(before);
-                    break;
-                }
-            }
-        }
-        Ok(objects)
-    }
-
     /// Takes the next object so that it is done only at the end of a block: `with q.lease() as obj:
     /// ...`.
     ///
@@ -476,37 +388,6 @@ impl Queue {
     ///     >>> shmq.Queue().cancel_join_thread()
     fn cancel_join_thread(&self) {}
 
-    fn _task_done(&self) -> PyResult<()> {
-        self.ring()?.task_done().map_err(errors::of_join)
-    }
-
-    #[pyo3(signature = (timeout=None))]
-    fn _join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
-        ring::join(py, self.ring()?, timeout)
-    }
-
-    /// A descriptor that is readable once there is something to get.
-    fn _readable(&self, py: Python<'_>) -> PyResult<Readiness> {
-        self.ring()?.readable().map(Readiness::of).map_err(|error| errors::of_get(py, error))
-    }
-
-    /// A descriptor that is readable once there is room for a pickle of so many bytes.
-    fn _writable(&self, py: Python<'_>, bytes: usize) -> PyResult<Readiness> {
-        self.ring()?.writable_for(bytes).map(Readiness::of).map_err(|error| errors::of_put(py, error))
-    }
-
-    /// One try: None if it was put, or else the bytes that there is no room for.
-    fn _try_put(slf: &Bound<'_, Self>, obj: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        let (py, ring) = (slf.py(), Queue::ring_in_use(slf)?);
-        slf.get().is_used.store(true, Relaxed);
-        let pickle = Pickle::of(obj)?;
-        match Queue::put_pickle(py, ring, &pickle, false, None) {
-            Ok(()) => Ok(None),
-            Err(error) if errors::is_full(py, &error) => Ok(Some(pickle.length())),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The name by which other processes open it. A queue without a name has one too.
     #[getter]
     fn name(&self) -> PyResult<&str> {
@@ -517,18 +398,6 @@ impl Queue {
     #[getter]
     fn maxsize(&self) -> PyResult<usize> {
         Ok(self.state()?.maxsize)
-    }
-
-    /// Was this handle closed?
-    #[getter]
-    fn _closed(&self) -> bool {
-        self.is_closed.load(Relaxed)
-    }
-
-    /// Was anything put by this handle?
-    #[getter]
-    fn _is_used(&self) -> bool {
-        self.is_used.load(Relaxed)
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
