@@ -11,3 +11,5 @@ except AttributeError:
 
     class ShutDown(Exception):
         """The queue was shut down: nothing can be put, and nothing is left to get."""
+
+    ShutDown.__module__ = "shmq"  # Where programs find it.

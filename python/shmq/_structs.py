@@ -52,6 +52,22 @@ def _align_of(dtype):
     return dtype.itemsize
 
 
+def _check_alignment(dtype):
+    """ValueError for fields that are not where Rust has them."""
+    align = _align_of(dtype)
+    for name in dtype.names or ():
+        field, offset = dtype.fields[name][:2]
+        field_align = _align_of(field)
+        if offset % field_align != 0:
+            raise ValueError(f"{name!r} is at byte {offset}, and in Rust at a multiple of {field_align}: {_REORDER}")
+        _check_alignment(field.base)
+    if dtype.itemsize % align != 0:
+        raise ValueError(f"it has {dtype.itemsize} bytes, and in Rust a multiple of {align}: {_REORDER}")
+
+
+_REORDER = "put larger fields first, or add fields for the bytes in between"
+
+
 class _Parser:
     def __init__(self, text):
         import re
@@ -127,6 +143,7 @@ class StructQueue(BytesQueue):
 
         dtype = numpy.dtype(dtype)
         structure = (dtype.itemsize, _align_of(dtype), structure_of(dtype))
+        _check_alignment(dtype)
         super().__init__(maxsize, name=name, persist=persist, _structure=structure)
 
     @classmethod

@@ -74,6 +74,15 @@ def test_a_program_that_knows_no_dtype_opens_it():
         shmq.BytesQueue.open(name)
 
 
+@pytest.mark.parametrize("fields, why", [
+    ([("price", "<f4"), ("volume", "<u8")], "'volume' is at byte 4, and in Rust at a multiple of 8"),
+    ([("volume", "<u8"), ("price", "<f4")], "12 bytes, and in Rust a multiple of 8"),
+])
+def test_fields_that_rust_has_elsewhere_are_named(fields, why):
+    with pytest.raises(ValueError, match=f"{why}: put larger fields first"):
+        shmq.StructQueue(dtype=fields)
+
+
 def test_in_place():
     q = shmq.StructQueue(dtype=TICK)
     with q.loan(TICK.itemsize) as view:
