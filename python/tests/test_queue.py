@@ -446,3 +446,35 @@ def test_what_cannot_be_loaded_costs_no_other_object():
     with pytest.raises(LookupError):
         q.lease()
     assert q.empty()
+
+
+def test_batches_are_loaded_apart():
+    """One message after the other: nothing of one is in another, and what a message runs may read messages."""
+    q, other = shmq.Queue(), shmq.Queue()
+    shared = [1, [2, []]]
+    objects = [[shared, shared], {"a": shared, "b": shared, "c": ()}, Number(7), (), ([],), [], [[], [shared, shared], (shared, [])]]
+    q.put_many(objects * 20)
+    got = q.get_many(1000)
+    assert got == objects * 20
+    for n in range(0, len(got), len(objects)):
+        pair, named, number, _, _, _, last = got[n : n + len(objects)]
+        assert pair[0] is pair[1] and named["a"] is named["b"] and pair[0] is not named["a"] and type(number) is Number
+        assert last[1][0] is last[1][1] is last[2][0] and last[0] is not last[2][1]
+    assert len({id(of) for pair in got[:: len(objects)] for of in (pair, pair[0])}) == 40
+    other.put_many([{"x": [n]} for n in range(10)])
+    q.put_many([{"x": [1]}, Reads(other), {"x": [2]}])
+    assert q.get_many(10) == [{"x": [1]}, [{"x": [n]} for n in range(10)], {"x": [2]}]
+
+
+class Reads:
+    """Its message takes those of another queue where it is loaded."""
+
+    def __init__(self, queue):
+        self.queue = queue
+
+    def __reduce__(self):
+        return _read_all, (self.queue,)
+
+
+def _read_all(queue):
+    return queue.get_many(100)

@@ -116,9 +116,28 @@ const COPIED_BYTES: usize = 8 << 10;
 /// The object that a message is.
 #[inline]
 pub fn load(py: Python<'_>, message: Vec<u8>) -> PyResult<Bound<'_, PyAny>> {
-    match plain::read(py, &message) {
-        Some(object) => Ok(object),
-        None => load_any(py, message),
+    Loader::new(py).load(message)
+}
+
+/// What loads many messages, one after the other: what it needs for plain objects it keeps.
+pub struct Loader<'py> {
+    py: Python<'py>,
+    reader: plain::Reader<'py>,
+}
+
+impl<'py> Loader<'py> {
+    #[inline]
+    pub fn new(py: Python<'py>) -> Loader<'py> {
+        Loader { py, reader: plain::Reader::new(py) }
+    }
+
+    #[inline]
+    pub fn load(&mut self, message: Vec<u8>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(object) = self.reader.read(&message) {
+            return Ok(object);
+        }
+        self.reader.release_keys();
+        load_any(self.py, message)
     }
 }
 

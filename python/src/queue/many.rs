@@ -4,7 +4,7 @@ use super::Queue;
 use crate::arguments::truth;
 use crate::errors;
 use crate::interrupt::Until;
-use crate::pickle::{self, Pickle};
+use crate::pickle::{Loader, Pickle};
 use crate::ring;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -88,10 +88,11 @@ impl Queue {
             return Ok(objects);
         }
         slf.get().raise_deferred()?;
-        objects.append(pickle::load(py, ring::get(py, ring, block, timeout)?)?)?;
+        let mut loader = Loader::new(py);
+        objects.append(loader.load(ring::get(py, ring, block, timeout)?)?)?;
         while objects.len() < max {
             let Ok(message) = ring.try_get() else { break };
-            match pickle::load(py, message) {
+            match loader.load(message) {
                 Ok(object) => objects.append(object)?,
                 Err(error) => {
                     let before = slf.get().deferred.lock().unwrap_or_else(PoisonError::into_inner).replace(error);

@@ -16,7 +16,7 @@ mod keys;
 mod read;
 mod write;
 
-pub use read::read;
+pub use read::Reader;
 pub use write::write;
 
 const PROTO: u8 = 0x80;

@@ -5,22 +5,84 @@ use super::write::MOST_DEPTH;
 use super::{PROTO, op};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
+use std::cell::Cell;
 
-/// The object of a pickle of plain objects. `None`: any other pickle, or none at all.
-#[inline]
-pub fn read<'py>(py: Python<'py>, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
-    let [PROTO, 4 | 5, rest @ ..] = pickle else { return None };
-    let mut rest = Rest(rest);
-    // Most messages are one scalar.
-    let first = rest.byte()?;
-    if let Some(object) = scalar(py, first, &mut rest) {
-        if let [op::STOP] = rest.0 {
-            return Some(object);
-        }
-        return machine(py, vec![object], rest);
-    }
-    machine(py, Vec::with_capacity(16), Rest(&pickle[2..]))
+/// What messages are read with, one after the other.
+///
+/// Invariant: between messages the stack and the memo are empty.
+pub struct Reader<'py> {
+    py: Python<'py>,
+    stack: Vec<Bound<'py, PyAny>>,
+    memo: Vec<Bound<'py, PyAny>>,
+    keys: Option<Keys>,
 }
+
+thread_local! {
+    /// The memory of the stack and of the memo of the last reader.
+    static MEMORY: Cell<(Objects, Objects)> = const { Cell::new((Vec::new(), Vec::new())) };
+}
+
+/// Empty.
+type Objects = Vec<Py<PyAny>>;
+
+/// The memory of an empty vector for other elements: their size is the same, so that `collect` takes
+/// the vector over.
+fn reuse<A, B>(vector: Vec<A>) -> Vec<B> {
+    debug_assert!(vector.is_empty());
+    vector.into_iter().map(|_| unreachable!("it is empty")).collect()
+}
+
+impl<'py> Reader<'py> {
+    #[inline]
+    pub fn new(py: Python<'py>) -> Reader<'py> {
+        Reader { py, stack: Vec::new(), memo: Vec::new(), keys: None }
+    }
+
+    /// The object of a pickle of plain objects. `None`: any other pickle, or none at all.
+    #[inline]
+    pub fn read(&mut self, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
+        let [PROTO, 4 | 5, rest @ ..] = pickle else { return None };
+        let mut after = Rest(rest);
+        let Some(first) = scalar(self.py, after.byte()?, &mut after) else { return self.object(None, Rest(rest)) };
+        // Most messages are one scalar.
+        if let [op::STOP] = after.0 {
+            return Some(first);
+        }
+        self.object(Some(first), after)
+    }
+
+    fn object(&mut self, first: Option<Bound<'py, PyAny>>, rest: Rest<'_>) -> Option<Bound<'py, PyAny>> {
+        if self.stack.capacity() == 0 {
+            let (stack, memo) = MEMORY.try_with(Cell::take).unwrap_or_default();
+            (self.stack, self.memo) = (reuse(stack), reuse(memo));
+        }
+        self.stack.extend(first);
+        let object = machine(self.py, self, rest);
+        self.memo.clear();
+        self.stack.clear();
+        object
+    }
+
+    /// For a while in which any code may run: others may have the table of keys.
+    pub fn release_keys(&mut self) {
+        self.keys = None;
+    }
+}
+
+impl Drop for Reader<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let is_kept = |objects: &Vec<_>| objects.is_empty() && objects.capacity() <= KEPT_OBJECTS;
+        if self.stack.capacity() > 0 && is_kept(&self.stack) && is_kept(&self.memo) {
+            let memory = (reuse(std::mem::take(&mut self.stack)), reuse(std::mem::take(&mut self.memo)));
+            // At the end of a thread it is freed.
+            let _ = MEMORY.try_with(|kept| kept.set(memory));
+        }
+    }
+}
+
+/// The largest stack whose memory is kept.
+const KEPT_OBJECTS: usize = 4096;
 
 /// What is not read yet.
 struct Rest<'p>(&'p [u8]);
@@ -90,6 +152,8 @@ struct Mark {
     at: usize,
     /// Is what it marks keys and values?
     is_of_dict: bool,
+    /// Below it is the place of a list that is made at its end, of the right size.
+    is_of_new_list: bool,
 }
 
 /// `write.rs` nests no deeper.
@@ -111,20 +175,26 @@ impl Marks {
         Some(self.marks[self.count])
     }
 
+    /// Is an object at that place above the last mark?
+    fn is_below(&self, place: usize) -> bool {
+        self.count == 0 || self.marks[self.count - 1].at <= place
+    }
+
     fn is_next_a_key(&self, stack: usize) -> bool {
         let Some(mark) = self.count.checked_sub(1).map(|last| self.marks[last]) else { return false };
         mark.is_of_dict && stack.wrapping_sub(mark.at) % 2 == 0
     }
 }
 
-fn machine<'py>(py: Python<'py>, mut stack: Vec<Bound<'py, PyAny>>, mut rest: Rest<'_>) -> Option<Bound<'py, PyAny>> {
-    let (mut marks, mut memo, mut keys) = (Marks::default(), Vec::<Bound<'py, PyAny>>::new(), None);
+fn machine<'py>(py: Python<'py>, reader: &mut Reader<'py>, mut rest: Rest<'_>) -> Option<Bound<'py, PyAny>> {
+    let Reader { stack, memo, keys, .. } = reader;
+    let mut marks = Marks::default();
     loop {
         let opcode = rest.byte()?;
         match opcode {
             op::MARK => {
                 let is_of_dict = stack.last().is_some_and(|below| below.is_exact_instance_of::<PyDict>());
-                marks.push(Mark { at: stack.len(), is_of_dict })?;
+                marks.push(Mark { at: stack.len(), is_of_dict, is_of_new_list: false })?;
             }
             op::SHORT_BINUNICODE if marks.is_next_a_key(stack.len()) => {
                 let length = usize::from(rest.byte()?);
@@ -133,7 +203,7 @@ fn machine<'py>(py: Python<'py>, mut stack: Vec<Bound<'py, PyAny>>, mut rest: Re
             op::EMPTY_DICT => stack.push(PyDict::new(py).into_any()),
             op::SETITEMS => {
                 let mark = marks.pop()?.at;
-                let (dict, items) = above(&stack, mark)?;
+                let (dict, items) = above(stack, mark)?;
                 let dict = dict.cast_exact::<PyDict>().ok()?;
                 for pair in items.chunks(2) {
                     let [key, value] = pair else { return None };
@@ -141,10 +211,25 @@ fn machine<'py>(py: Python<'py>, mut stack: Vec<Bound<'py, PyAny>>, mut rest: Re
                 }
                 stack.truncate(mark);
             }
-            op::EMPTY_LIST => stack.push(PyList::empty(py).into_any()),
+            op::EMPTY_LIST => match rest.0 {
+                [op::MARK, items @ ..] => {
+                    rest = Rest(items);
+                    stack.push(py.None().into_bound(py));
+                    marks.push(Mark { at: stack.len(), is_of_dict: false, is_of_new_list: true })?;
+                }
+                _ => stack.push(PyList::empty(py).into_any()),
+            },
             op::APPENDS => {
-                let mark = marks.pop()?.at;
-                let (list, items) = above(&stack, mark)?;
+                let Mark { at: mark, is_of_new_list, .. } = marks.pop()?;
+                if is_of_new_list {
+                    if mark > stack.len() {
+                        return None;
+                    }
+                    let list = PyList::new(py, stack.drain(mark..)).ok()?;
+                    *stack.last_mut()? = list.into_any();
+                    continue;
+                }
+                let (list, items) = above(stack, mark)?;
                 let list = list.cast_exact::<PyList>().ok()?;
                 for item in items {
                     list.append(item).ok()?;
@@ -155,13 +240,16 @@ fn machine<'py>(py: Python<'py>, mut stack: Vec<Bound<'py, PyAny>>, mut rest: Re
             op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => {
                 let length = usize::from(opcode - op::TUPLE1) + 1;
                 let first = stack.len().checked_sub(length)?;
-                tuple(py, &mut stack, first)?;
+                if !marks.is_below(first) {
+                    return None;
+                }
+                tuple(py, stack, first)?;
             }
             op::TUPLE => {
-                let first = marks.pop()?.at;
-                tuple(py, &mut stack, first)?;
+                let Mark { at: first, is_of_new_list: false, .. } = marks.pop()? else { return None };
+                tuple(py, stack, first)?;
             }
-            op::MEMOIZE => memo.push(stack.last()?.clone()),
+            op::MEMOIZE if marks.is_below(stack.len().checked_sub(1)?) => memo.push(stack.last()?.clone()),
             op::BINGET => stack.push(memo.get(usize::from(rest.byte()?))?.clone()),
             op::STOP => return if rest.0.is_empty() && stack.len() == 1 && marks.count == 0 { stack.pop() } else { None },
             _ => stack.push(scalar(py, opcode, &mut rest)?),
