@@ -20,7 +20,7 @@ struct Key {
 
 static KEYS: Mutex<[Option<Key>; SLOTS]> = Mutex::new([const { None }; SLOTS]);
 
-/// The table, while a message is read.
+/// The table, while messages are read.
 pub struct Keys(Option<MutexGuard<'static, [Option<Key>; SLOTS]>>);
 
 impl Keys {

@@ -5,7 +5,6 @@ use super::write::MOST_DEPTH;
 use super::{PROTO, op};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
-use std::cell::Cell;
 
 /// What messages are read with, one after the other.
 ///
@@ -15,21 +14,6 @@ pub struct Reader<'py> {
     stack: Vec<Bound<'py, PyAny>>,
     memo: Vec<Bound<'py, PyAny>>,
     keys: Option<Keys>,
-}
-
-thread_local! {
-    /// The memory of the stack and of the memo of the last reader.
-    static MEMORY: Cell<(Objects, Objects)> = const { Cell::new((Vec::new(), Vec::new())) };
-}
-
-/// Empty.
-type Objects = Vec<Py<PyAny>>;
-
-/// The memory of an empty vector for other elements: their size is the same, so that `collect` takes
-/// the vector over.
-fn reuse<A, B>(vector: Vec<A>) -> Vec<B> {
-    debug_assert!(vector.is_empty());
-    vector.into_iter().map(|_| unreachable!("it is empty")).collect()
 }
 
 impl<'py> Reader<'py> {
@@ -52,10 +36,7 @@ impl<'py> Reader<'py> {
     }
 
     fn object(&mut self, first: Option<Bound<'py, PyAny>>, rest: Rest<'_>) -> Option<Bound<'py, PyAny>> {
-        if self.stack.capacity() == 0 {
-            let (stack, memo) = MEMORY.try_with(Cell::take).unwrap_or_default();
-            (self.stack, self.memo) = (reuse(stack), reuse(memo));
-        }
+        self.stack.reserve(16);
         self.stack.extend(first);
         let object = machine(self.py, self, rest);
         self.memo.clear();
@@ -68,21 +49,6 @@ impl<'py> Reader<'py> {
         self.keys = None;
     }
 }
-
-impl Drop for Reader<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let is_kept = |objects: &Vec<_>| objects.is_empty() && objects.capacity() <= KEPT_OBJECTS;
-        if self.stack.capacity() > 0 && is_kept(&self.stack) && is_kept(&self.memo) {
-            let memory = (reuse(std::mem::take(&mut self.stack)), reuse(std::mem::take(&mut self.memo)));
-            // At the end of a thread it is freed.
-            let _ = MEMORY.try_with(|kept| kept.set(memory));
-        }
-    }
-}
-
-/// The largest stack whose memory is kept.
-const KEPT_OBJECTS: usize = 4096;
 
 /// What is not read yet.
 struct Rest<'p>(&'p [u8]);
