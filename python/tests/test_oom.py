@@ -1,6 +1,7 @@
 """Processes that run out of memory: by a limit of their own, and killed by the kernel."""
 
 import mmap
+import faulthandler
 import os
 import pathlib
 import resource
@@ -70,6 +71,7 @@ def test_a_getter_that_is_aborted_by_its_own_limit_loses_one_object_at_most():
     q.put("next")
 
     def get():
+        faulthandler.disable()  # The abort is what is tested.
         try:
             limit_address_space(4 * MIB)
             q.get(timeout=PATIENCE)
