@@ -1,7 +1,7 @@
 """Processes that run out of memory: by a limit of their own, and killed by the kernel."""
 
-import mmap
 import faulthandler
+import mmap
 import os
 import pathlib
 import resource
