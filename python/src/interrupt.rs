@@ -10,11 +10,15 @@
 //! Invariants:
 //! 1. What a handler raised stays in `RAISED` until the call that it ended takes it: no Python code
 //!    runs in between.
+//! 2. It is raised by that call; or, if that call has an outcome all the same, which is not to be lost,
+//!    right behind it.
 
 use crate::events;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use shmq::Stop;
 use std::cell::Cell;
+use std::ffi::{c_int, c_void};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -22,6 +26,8 @@ use std::time::{Duration, Instant};
 thread_local! {
     /// What a signal handler raised on this thread.
     static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+    /// The same, on its way to be raised behind a call.
+    static BEHIND: Cell<Option<PyErr>> = const { Cell::new(None) };
 }
 
 /// The stop by which all calls of this process wait.
@@ -100,14 +106,42 @@ where
 {
     loop {
         let outcome = py.detach(&wait);
+        let raised = RAISED.take();
         events::emit(py);
-        match outcome {
+        match (outcome, raised) {
+            (Err(error), Some(raised)) if error.is_interrupted() => return Err(raised),
             // Without anything raised, this is a child that a handler forked: it waits anew.
-            Err(error) if error.is_interrupted() => match RAISED.take() {
-                Some(raised) => return Err(raised),
-                None => continue,
-            },
-            outcome => return Ok(outcome),
+            (Err(error), None) if error.is_interrupted() => {}
+            (outcome, None) => return Ok(outcome),
+            (outcome, Some(raised)) => {
+                raise_behind(py, raised);
+                return Ok(outcome);
+            }
+        }
+    }
+}
+
+/// Has the interpreter raise it where the call has returned (Invariant 2).
+#[cold]
+fn raise_behind(py: Python<'_>, raised: PyErr) {
+    extern "C" fn raise(_: *mut c_void) -> c_int {
+        // SAFETY: the interpreter calls this attached.
+        let py = unsafe { Python::assume_attached() };
+        match BEHIND.take() {
+            Some(raised) => {
+                raised.restore(py);
+                -1
+            }
+            None => 0,
+        }
+    }
+    BEHIND.set(Some(raised));
+    // SAFETY: the function takes any pointer. It is called on this thread: the main one, where alone
+    // handlers run.
+    if unsafe { ffi::Py_AddPendingCall(Some(raise), std::ptr::null_mut()) } != 0 {
+        // Others have filled the list.
+        if let Some(raised) = BEHIND.take() {
+            raised.write_unraisable(py, None);
         }
     }
 }
