@@ -123,9 +123,9 @@ fn natural_align(structure: &str) -> usize {
         let length = word_and_rest.find(|letter| !is_part(letter)).unwrap_or(word_and_rest.len());
         let (word, after) = word_and_rest.split_at(length);
         // A field or a variant may be called `u64` too.
-        if after.starts_with('@') {
-            let digits = after[1..].find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len() - 1);
-            offset = after[1..=digits].parse::<usize>().ok();
+        if let Some(number) = after.strip_prefix('@') {
+            let digits = number.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(number.len());
+            offset = number[..digits].parse::<usize>().ok();
         } else if !after.starts_with('=') {
             let scalar = word.strip_suffix("be").unwrap_or(word);
             if let Some(&(_, align)) = SCALARS.iter().find(|(name, _)| *name == scalar) {
