@@ -148,7 +148,8 @@ template <typename T, size_t N> struct bare<T[N]> { using type = typename bare<T
 template <typename A, typename B> constexpr bool same_kind() {
     using a = typename bare<A>::type;
     using b = typename bare<B>::type;
-    return sizeof(A) == sizeof(B) && sizeof(a) == sizeof(b) &&
+    return sizeof(A) == sizeof(B) && sizeof(a) == sizeof(b) && std::rank<A>::value == std::rank<B>::value &&
+           std::extent<A>::value == std::extent<B>::value && std::extent<A, 1>::value == std::extent<B, 1>::value &&
            (std::is_same<a, b>::value ||
             (sizeof(a) == 1 && (std::is_integral<a>::value || std::is_enum<a>::value) && !std::is_same<a, bool>::value &&
              !std::is_same<b, bool>::value) ||

@@ -53,14 +53,14 @@ static void a_mismatch_says_both_schemas(void) {
 }
 
 /* Compiles a program, and finds the words in what the compiler says against it. */
-static void is_refused(const char *source, const char *words) {
+static void is_refused_by(const char *compiler, const char *source, const char *words) {
     char file[64], command[512], line[1024];
     snprintf(file, sizeof file, "/tmp/shmq-schema-%ld.c", (long)getpid());
     FILE *out = fopen(file, "w");
     CHECK(out);
     fprintf(out, "#include \"shmq_schema.h\"\n%s\n", source);
     fclose(out);
-    snprintf(command, sizeof command, "${CC:-cc} -Iinclude -fsyntax-only %s 2>&1", file);
+    snprintf(command, sizeof command, "%s -Iinclude -fsyntax-only %s 2>&1", compiler, file);
     FILE *said = popen(command, "r");
     CHECK(said);
     int is_found = words == NULL;
@@ -70,9 +70,15 @@ static void is_refused(const char *source, const char *words) {
     int status = pclose(said);
     unlink(file);
     if (!is_found || (status == 0) != (words == NULL)) {
-        fprintf(stderr, "%s\n%s, status %d\n", source, words ? words : "compiles", status);
+        fprintf(stderr, "%s\n%s: %s, status %d\n", source, compiler, words ? words : "compiles", status);
         abort();
     }
+}
+
+/* In C and in C++. */
+static void is_refused(const char *source, const char *words) {
+    is_refused_by("${CC:-cc}", source, words);
+    is_refused_by("${CXX:-c++} -std=c++17 -x c++", source, words);
 }
 
 static void what_cannot_travel_does_not_compile(void) {
@@ -89,6 +95,9 @@ static void what_cannot_travel_does_not_compile(void) {
     is_refused("typedef struct a { int32_t x; } a; SHMQ_SCHEMA(a, (u32, x));", "a.x has another type than u32");
     is_refused("typedef struct a { uint16_t x; } a; SHMQ_SCHEMA(a, (u32, x));", "a.x has another size than u32");
     is_refused("typedef struct a { uint32_t x[3]; } a; SHMQ_SCHEMA(a, (u32, x, 2));", "a.x has another size than u32");
+    is_refused("typedef struct a { uint32_t x[6]; } a; SHMQ_SCHEMA(a, (u32, x, 3, 2));", "a.x has another type than u32");
+    is_refused("typedef struct a { uint32_t x[2][3]; } a; SHMQ_SCHEMA(a, (u32, x, 3, 2));", "a.x has another type than u32");
+    is_refused("typedef struct a { uint32_t x[2][3]; } a; SHMQ_SCHEMA(a, (u32, x, 2, 3));", NULL);
 }
 
 int main(void) {
