@@ -239,7 +239,8 @@ mod tests {
         for (structure, size, align) in [
             ("f64", 8, 8),
             ("{price@0: f64, volume@8: u32, u64@12: [u8; 4]}", 16, 8),
-            ("{side@0: enum u8 {u128=1, Sell=2}, left@1: [i16be; 3]}", 7, 2),
+            ("{side@0: enum u8 {u128=1, Sell=2}, fill@1: u8, left@2: [i16be; 3]}", 8, 2),
+            ("{side@0: enum u8 {u128=1, Sell=2}, left@1: [i16be; 3]}", 7, 1),
             ("[u8; 3]", 3, 1),
             ("{u8@0: u8, after@1: u64}", 9, 1),
             ("{u8@0: u8, after@1: u64, fill@9: [u8; 7]}", 16, 1),
