@@ -98,6 +98,17 @@ impl Tag {
         self.check_tag(&Tag::from_parts(layout.as_str(), schema))
     }
 
+    /// The same of a message that may have no headers at all.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_message(&self, headers: Option<&HeaderMap>) -> Result<(), String> {
+        match headers {
+            Some(headers) => self.check(headers),
+            None => self.check(&HeaderMap::new()),
+        }
+    }
+
     /// Are those of the other end the same? As for a queue's opener: two schemas of the creators'
     /// own must be equal, and stand for the types; otherwise names and structures must be equal
     /// where both are known.

@@ -70,21 +70,24 @@ pub struct Registry {
 struct Direction {
     kind: &'static str,
     name: String,
+    /// Tells it from others of that kind and name.
+    more: String,
     counters: Arc<Counters>,
 }
 
 impl Registry {
-    /// Counters for a direction: `out`, `in` or `mirror`, and its queue or topic.
+    /// Counters for a direction: `out`, `in` or `mirror`; its queue or topic; and the bridge's name
+    /// or the subject, as several may have one queue or topic.
     ///
     /// ```
     /// let registry = shmq_bridge::metrics::Registry::default();
-    /// let counters = registry.add("in", "jobs");
+    /// let counters = registry.add("in", "jobs", "night");
     /// counters.in_put.store(7, std::sync::atomic::Ordering::Relaxed);
-    /// assert!(registry.text().contains("shmq_bridge_in_put_total{queue=\"jobs\"} 7\n"));
+    /// assert!(registry.text().contains("shmq_bridge_in_put_total{queue=\"jobs\",bridge=\"night\"} 7\n"));
     /// ```
-    pub fn add(&self, kind: &'static str, name: &str) -> Arc<Counters> {
+    pub fn add(&self, kind: &'static str, name: &str, more: &str) -> Arc<Counters> {
         let counters = Arc::new(Counters::default());
-        let direction = Direction { kind, name: name.to_owned(), counters: Arc::clone(&counters) };
+        let direction = Direction { kind, name: name.to_owned(), more: more.to_owned(), counters: Arc::clone(&counters) };
         self.directions.lock().unwrap_or_else(PoisonError::into_inner).push(direction);
         counters
     }
@@ -102,9 +105,14 @@ impl Registry {
                 if std::mem::take(&mut is_first) {
                     let _ = writeln!(text, "# HELP {name_and_suffix}{about}\n# TYPE {name_and_suffix} {kind}");
                 }
-                let label = if direction.kind == "mirror" { "topic" } else { "queue" };
+                let (label, other) = if direction.kind == "mirror" { ("topic", "subject") } else { ("queue", "bridge") };
                 let value = direction.counters.all()[place].3;
-                let _ = writeln!(text, "{name_and_suffix}{{{label}=\"{}\"}} {value}", escaped(&direction.name));
+                let _ = writeln!(
+                    text,
+                    "{name_and_suffix}{{{label}=\"{}\",{other}=\"{}\"}} {value}",
+                    escaped(&direction.name),
+                    escaped(&direction.more)
+                );
             }
         }
         text
@@ -126,8 +134,8 @@ impl Registry {
         let answer = move || {
             let plain: Option<Header> = "Content-Type: text/plain; version=0.0.4; charset=utf-8".parse().ok();
             for request in server.incoming_requests() {
-                let (text, code) = match request.url() {
-                    "/metrics" => (registry.text(), 200),
+                let (text, code) = match request.url().split('?').next() {
+                    Some("/metrics") => (registry.text(), 200),
                     _ => ("counters are at /metrics\n".to_owned(), 404),
                 };
                 let response = Response::from_string(text).with_status_code(code);
@@ -162,9 +170,9 @@ mod tests {
     #[test]
     fn counters_are_shown_by_queue_and_each_kind_once() {
         let registry = Registry::default();
-        registry.add("in", "one").in_put.store(3, Relaxed);
-        registry.add("in", "a\"b").in_put.store(4, Relaxed);
-        registry.add("mirror", "ticks").mirror_missed.store(5, Relaxed);
+        registry.add("in", "one", "one").in_put.store(3, Relaxed);
+        registry.add("in", "a\"b", "x\\y").in_put.store(4, Relaxed);
+        registry.add("mirror", "ticks", "t").mirror_missed.store(5, Relaxed);
         let address = registry.serve(([127, 0, 0, 1], 0).into()).unwrap();
         let ask = |path: &str| {
             let mut connection = TcpStream::connect(address).unwrap();
@@ -178,10 +186,10 @@ mod tests {
         let lines = [
             "# HELP shmq_bridge_in_put_total Messages that were put into the queue.",
             "# TYPE shmq_bridge_in_put_total counter",
-            "shmq_bridge_in_put_total{queue=\"one\"} 3",
-            "shmq_bridge_in_put_total{queue=\"a\\\"b\"} 4",
+            "shmq_bridge_in_put_total{queue=\"one\",bridge=\"one\"} 3",
+            "shmq_bridge_in_put_total{queue=\"a\\\"b\",bridge=\"x\\\\y\"} 4",
             "# TYPE shmq_bridge_in_unacked gauge",
-            "shmq_bridge_mirror_missed_total{topic=\"ticks\"} 5",
+            "shmq_bridge_mirror_missed_total{topic=\"ticks\",subject=\"t\"} 5",
         ];
         lines.iter().for_each(|line| assert_eq!(answer.matches(line).count(), 1, "{line}: {answer}"));
         assert!(!answer.contains("out_landed"), "{answer}");

@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use crate::{inward, mirror, out};
 use clap::Parser;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::thread;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,8 +36,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn start_logs(are_plain: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let has_colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A program that uses the library may have logs of its own.
-    let _ = if are_plain { logs.without_time().with_ansi(false).try_init() } else { logs.try_init() };
+    let _ = if are_plain { logs.without_time().with_ansi(false).try_init() } else { logs.with_ansi(has_colours).try_init() };
 }
 
 /// Runs all directions until a signal ends them, or one fails: then the others end too.
@@ -52,19 +53,20 @@ fn carry(settings: &Settings) -> Result<(), Failure> {
     let results: Vec<Result<(), Failure>> = thread::scope(|scope| {
         let mut threads = Vec::new();
         for direction in &settings.out {
-            let (named, counters) = (format!("out {}", direction.queue), registry.add("out", &direction.queue));
+            let (named, counters) = (format!("out {}", direction.queue), registry.add("out", &direction.queue, direction.name()));
             threads.push(start(scope, named, stop, async move || {
                 out::run(direction, &settings.server, &counters, stop.clone()).await
             }));
         }
         for direction in &settings.inward {
-            let (named, counters) = (format!("in {}", direction.queue), registry.add("in", &direction.queue));
+            let (named, counters) = (format!("in {}", direction.queue), registry.add("in", &direction.queue, direction.name()));
             threads.push(start(scope, named, stop, async move || {
                 inward::run(direction, &settings.server, &counters, stop.clone()).await
             }));
         }
         for direction in &settings.mirror {
-            let (named, counters) = (format!("mirror {}", direction.topic), registry.add("mirror", &direction.topic));
+            let (named, counters) =
+                (format!("mirror {}", direction.topic), registry.add("mirror", &direction.topic, &direction.subject));
             threads.push(start(scope, named, stop, async move || {
                 mirror::run(direction, &settings.server, &counters, stop.clone()).await
             }));

@@ -71,6 +71,17 @@ impl Acks {
         self.unconfirmed.remove(&sequence).map(|_| sequence)
     }
 
+    /// Where the answer to a round of renewals goes to.
+    pub fn answer_to_round(&self, round: u64) -> String {
+        format!("{}.round-{round}", self.inbox)
+    }
+
+    /// Which round of renewals does that answer confirm?
+    pub fn round_of(&self, answer: &Message) -> Option<u64> {
+        let last = answer.subject.as_str().rsplit('.').next()?;
+        last.strip_prefix("round-").filter(|_| answer.status.is_none())?.parse().ok()
+    }
+
     /// The server says that all up to this sequence are acked: those whose answers were lost.
     pub fn confirmed_up_to(&mut self, floor: u64) -> Vec<u64> {
         let below: Vec<u64> = self.unconfirmed.keys().copied().filter(|&sequence| sequence <= floor).collect();

@@ -24,6 +24,9 @@
 //! 4. What is held and not acked is renewed (`+WPI`) three times in each ack wait while there is a
 //!    connection: the server gives it to no other bridge while this one lives and is connected.
 //! 5. One task does all of it, and messages are put in the order in which the server sends them.
+//! 6. A message is put only while the server counts it as this bridge's: it came, or its renewal was
+//!    confirmed, less than the ack wait ago. A bridge that was stopped or cut off for longer leaves
+//!    what it holds to the server.
 //!
 //! | file | subject |
 //! |---|---|
@@ -50,6 +53,7 @@ mod watch;
 use crate::failure::Failure;
 use crate::journal::Segment;
 use crate::metrics::Counters;
+use crate::queue::Named;
 use crate::settings::{InSettings, ServerSettings};
 use crate::stop::Stop;
 use carrier::Carrier;
@@ -57,6 +61,7 @@ use putter::Putter;
 use seen::{Count, Doubt, Of, Refusal, Seen};
 use shmq::DynQueue;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 use waits::Waits;
 
@@ -71,18 +76,33 @@ const WORDS: usize = seen::words_of(seen::RUNS) + waits::WORDS;
 /// # Errors
 /// [`Failure`]; nothing was lost: what was not put, or not acked, is in the stream.
 pub async fn run(settings: &InSettings, server: &ServerSettings, counters: &Counters, stop: Stop) -> Result<(), Failure> {
+    let named = Named::of(&settings.queue)?;
     let queue = crate::queue::open(&settings.queue)?;
     let journal = Segment::open(&format!("{}.bridge-in", settings.name()), WORDS, &settings.queue)?;
-    let server = crate::server::connect(server, &format!("shmq-bridge in {}", settings.name()), REQUEST).await?;
-    let stream = consumer::stream(&server, settings, &queue).await?;
-    let consumer = consumer::open(&server, &stream, settings).await?;
     let putter = Putter::of(&queue, settings.shared)?;
-    let of = Of { queue: queue.nonce(), stream: consumer::created(&stream) };
+    let client = format!("shmq-bridge in {}", settings.name());
+    let server = tokio::select! {
+        server = crate::server::connect(server, &client, REQUEST) => server?,
+        () = stop.wait() => return Ok(()),
+    };
+    let stream = consumer::stream(&server, settings, &queue).await?;
+    let found = consumer::find(&stream, settings).await?;
+    let of = Of { queue: queue.nonce(), stream: consumer::made(&stream) };
+    let journaled =
+        if settings.adopt || !Seen::is_begun(journal.words()) { 0 } else { journal.words()[seen::CONSUMER].load(Acquire) };
     let (of_seen, of_waits) = journal.words().split_at(seen::words_of(seen::RUNS));
     let seen = go_on(of_seen, of, &queue, &putter, settings)?;
     let waits = Waits::recover(of_waits, &queue, &seen);
     check_sequence(seen.highest(), stream.cached_info().state.last_sequence, settings)?;
-    let mut carrier = Carrier::new(settings, &server, stream, consumer, queue, putter, seen, waits, counters).await?;
+    let created = found.as_ref().map_or(0, |found| consumer::created(found.cached_info()));
+    consumer::check_created(settings, &stream, created, journaled, seen.highest())?;
+    // Nothing on the server is made before all else is in order.
+    let consumer = match found {
+        Some(found) => found,
+        None => consumer::make(&stream, settings).await?,
+    };
+    journal.words()[seen::CONSUMER].store(consumer::created(consumer.cached_info()), Release);
+    let mut carrier = Carrier::new(settings, &server, stream, consumer, queue, named, putter, seen, waits, counters).await?;
     tracing::info!(
         queue = settings.queue,
         stream = settings.stream,

@@ -25,6 +25,7 @@ pub struct Pulls {
     /// What the server sends: messages, and its words on requests.
     pub messages: Subscriber,
     inbox: Subject,
+    client: Client,
     consumer: PullConsumer,
     prefetch: usize,
     asked: usize,
@@ -41,7 +42,7 @@ impl Pulls {
         let inbox: Subject = client.new_inbox().into();
         let messages = client.subscribe(inbox.clone()).await.map_err(|error| gone(&error))?;
         let now = Instant::now();
-        Ok(Pulls { messages, inbox, consumer, prefetch, asked: 0, last_sign: now, last_ask: now })
+        Ok(Pulls { messages, inbox, client: client.clone(), consumer, prefetch, asked: 0, last_sign: now, last_ask: now })
     }
 
     /// Asks for more, if fewer than half are to come. `held`: those that came and were not put.
@@ -60,6 +61,18 @@ impl Pulls {
             self.asked += batch;
             self.last_ask = Instant::now();
         }
+    }
+
+    /// Nothing that is on the way is wanted any more: it is not acked, and so comes again.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`] if the client is gone.
+    pub async fn begin_anew(&mut self) -> Result<(), Failure> {
+        let inbox: Subject = self.client.new_inbox().into();
+        let messages = self.client.subscribe(inbox.clone()).await.map_err(|error| gone(&error))?;
+        // The old subscription ends with what has come by it.
+        (self.inbox, self.messages, self.asked) = (inbox, messages, 0);
+        Ok(())
     }
 
     /// The connection is new: the server has forgotten what was asked.

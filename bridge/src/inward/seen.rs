@@ -67,6 +67,8 @@ const END: usize = 5;
 const HIGHEST: usize = 6;
 const SETTLED: usize = 7;
 const DOUBTFUL: usize = 8;
+/// When the consumer was made: not this module's.
+pub const CONSUMER: usize = 9;
 const FIRST_RUN: usize = 16;
 const VERSION: u64 = 1;
 

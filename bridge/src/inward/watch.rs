@@ -1,17 +1,24 @@
 //! What the server says of consumer and stream, now and then: asked by a task of its own, so that
 //! the loop does not wait for the answer.
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{Context, consumer, stream};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 /// What came of it, or of a letter.
 #[derive(Debug)]
 pub enum Note {
-    /// All up to this sequence were acked.
-    Floor(u64),
+    /// The consumer as it is.
+    Consumer {
+        /// All up to this sequence were acked.
+        floor: u64,
+        /// When it was made.
+        created: u64,
+        /// What it is made to be.
+        config: Box<consumer::Config>,
+    },
     /// The stream ends there, and was made then.
     Stream {
         /// Its last sequence.
@@ -20,6 +27,8 @@ pub enum Note {
         created: u64,
         /// The highest sequence that had been put when this was asked: more may have been since.
         highest: u64,
+        /// What it is made to be.
+        config: Box<stream::Config>,
     },
     /// The stream is gone.
     NoStream,
@@ -39,8 +48,8 @@ pub async fn ask(jetstream: Context, stream: Stream, consumer: String, highest: 
     if let Some(highest) = highest {
         let note = match tokio::time::timeout(PATIENCE, jetstream.get_stream(&name)).await {
             Ok(Ok(stream)) => {
-                let created = super::consumer::created(&stream);
-                Some(Note::Stream { last: stream.cached_info().state.last_sequence, created, highest })
+                let (created, info) = (super::consumer::made(&stream), stream.cached_info());
+                Some(Note::Stream { last: info.state.last_sequence, created, highest, config: Box::new(info.config.clone()) })
             }
             Ok(Err(error)) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => Some(Note::NoStream),
@@ -53,7 +62,11 @@ pub async fn ask(jetstream: Context, stream: Stream, consumer: String, highest: 
         }
     }
     let note = match tokio::time::timeout(PATIENCE, stream.consumer_info(&consumer)).await {
-        Ok(Ok(info)) => Note::Floor(info.ack_floor.stream_sequence),
+        Ok(Ok(info)) => Note::Consumer {
+            floor: info.ack_floor.stream_sequence,
+            created: super::consumer::created(&info),
+            config: Box::new(info.config),
+        },
         Ok(Err(error)) if error.kind() == ConsumerInfoErrorKind::NotFound => Note::NoConsumer,
         _ => return,
     };

@@ -55,7 +55,8 @@ impl Segment {
             Err(LockError::Failed(error)) => return Err(refused(error.to_string())),
             Err(error) => return Err(refused(error.to_string())),
         };
-        let (first, count) = (NonNull::from(&mut guard[0]).cast(), guard.len());
+        let all: &mut [u64] = &mut guard;
+        let (first, count) = (NonNull::from(&mut *all).cast(), all.len());
         Ok(Segment { name: name.to_owned(), _guard: guard, first, count })
     }
 

@@ -43,7 +43,11 @@ const SLICE: Duration = Duration::from_millis(50);
 /// [`Failure`].
 pub async fn run(settings: &MirrorSettings, server: &ServerSettings, counters: &Counters, stop: Stop) -> Result<(), Failure> {
     let topic = open_topic(&settings.topic)?;
-    let (client, _) = connect_plain(server, &format!("shmq-bridge mirror {}", settings.topic)).await?;
+    let named = format!("shmq-bridge mirror {}", settings.topic);
+    let (client, _) = tokio::select! {
+        connected = connect_plain(server, &named) => connected?,
+        () = stop.wait() => return Ok(()),
+    };
     tracing::info!(topic = settings.topic, subject = settings.subject, back = settings.back, "mirror: carrying");
     let mut progress = Progress { last: Instant::now(), carried: 0 };
     match settings.back {
@@ -84,6 +88,7 @@ async fn publish(
     let subscriber: DynSubscriber = topic.subscribe_lossy().map_err(|error| refused(error.to_string()))?;
     let (tag, run) = (Tag::of(topic.layout()), client.new_inbox());
     let run = run.rsplit('.').next().unwrap_or_default().to_owned();
+    let (mut has_warned, mut refused_here) = (false, 0);
     while !stop.is_set() {
         let message = match subscriber.next_timeout(SLICE) {
             Ok(message) => message,
@@ -97,7 +102,7 @@ async fn publish(
             Err(error) => return Err(refused(error.to_string())),
         };
         let number = subscriber.received() + subscriber.missed();
-        counters.mirror_missed.store(subscriber.missed(), Relaxed);
+        counters.mirror_missed.store(subscriber.missed() + refused_here, Relaxed);
         let mut headers = HeaderMap::new();
         tag.write(&mut headers);
         headers.insert(NUMBER, number.to_string().as_str());
@@ -105,13 +110,30 @@ async fn publish(
         // Without a connection the client takes a while of messages, and then none: meanwhile the
         // topic goes on, and what is overwritten there is missed.
         let bytes = bytes::Bytes::from(message);
-        while timeout(SLICE, client.publish_with_headers(settings.subject.clone(), headers.clone(), bytes.clone())).await.is_err()
-        {
-            if stop.is_set() {
-                return Ok(());
+        let published = loop {
+            let publish = client.publish_with_headers(settings.subject.clone(), headers.clone(), bytes.clone());
+            match timeout(SLICE, publish).await {
+                Ok(published) => break published,
+                Err(_) if stop.is_set() => return Ok(()),
+                Err(_) => {}
+            }
+        };
+        match published {
+            Ok(()) => drop(counters.mirror_carried.fetch_add(1, Relaxed)),
+            // Larger than the server takes. It has a number, so the other side counts it, too.
+            Err(error) => {
+                refused_here += 1;
+                counters.mirror_missed.store(subscriber.missed() + refused_here, Relaxed);
+                if !std::mem::replace(&mut has_warned, true) {
+                    let bytes = bytes.len();
+                    tracing::warn!(
+                        topic = settings.topic,
+                        bytes,
+                        "mirror: a message cannot be published, and counts as missed: {error}"
+                    );
+                }
             }
         }
-        counters.mirror_carried.fetch_add(1, Relaxed);
     }
     let _ = timeout(Duration::from_secs(2), client.flush()).await;
     Ok(())
@@ -170,8 +192,8 @@ async fn feed(
             }
         };
         let Some(Message { payload, headers, .. }) = message else { return Ok(()) };
+        tag.check_message(headers.as_ref()).map_err(|why| Failure::Type { queue: settings.topic.clone(), why })?;
         if let Some(headers) = &headers {
-            tag.check(headers).map_err(|why| Failure::Type { queue: settings.topic.clone(), why })?;
             let number = headers.get(NUMBER).and_then(|number| number.as_str().parse().ok());
             if let (Some(run), Some(number)) = (headers.get(RUN), number) {
                 match numbers.arrive(run.as_str(), number) {

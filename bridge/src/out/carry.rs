@@ -3,6 +3,8 @@
 use super::bind::{gone, went_back};
 use super::flight::{Fault, Flight, position_of};
 use super::leases::{Lease, Leased, Leases};
+use super::start::check;
+use super::watch::Watch;
 use super::wire::{Ack, Trouble, Wire};
 use crate::failure::Failure;
 use crate::metrics::Counters;
@@ -44,6 +46,7 @@ pub(super) struct Bridge<'a> {
     number: u64,
     queue: &'a DynQueue,
     leases: Leases,
+    watch: Watch,
     /// Leased, and not yet given a sequence.
     fresh: VecDeque<Lease>,
     /// Some of those that are leased may be a predecessor's.
@@ -75,6 +78,7 @@ pub(super) struct Parts<'a> {
     pub number: u64,
     pub queue: &'a DynQueue,
     pub leases: Leases,
+    pub watch: Watch,
 }
 
 impl<'a> Bridge<'a> {
@@ -90,6 +94,7 @@ impl<'a> Bridge<'a> {
             number: parts.number,
             queue: parts.queue,
             leases: parts.leases,
+            watch: parts.watch,
             fresh: VecDeque::new(),
             takes_back: true,
             deadline: None,
@@ -185,6 +190,7 @@ impl Bridge<'_> {
                         }
                     }
                     leased = self.leases.next(), if may_lease => self.take(leased)?,
+                    facts = self.watch.next() => self.find_mark(&facts?)?,
                     () = sleep_until(patience), if awaited => {
                         trouble = Some(Trouble::Unknown(format!("no ack for {}", self.settings.ack_timeout)));
                     }
@@ -365,10 +371,11 @@ impl Bridge<'_> {
         self.wait(RETRY).await
     }
 
-    /// A stream that was made anew, or taken over, meanwhile.
+    /// A stream that was made anew, or taken over, meanwhile; or was changed to one that would lose
+    /// something.
     fn find_mark(&self, facts: &Facts) -> Result<(), Failure> {
         match Mark::of(facts) {
-            Some(mark) if mark.journal == self.number => Ok(()),
+            Some(mark) if mark.journal == self.number => check(facts, self.settings, self.queue, self.wire.header_bytes()),
             mark => {
                 let now = mark.map_or("none now".to_owned(), |mark| format!("now that of {mark}"));
                 let why = format!(

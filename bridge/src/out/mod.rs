@@ -21,6 +21,7 @@
 //! | `wire.rs` | publishing, and acks |
 //! | `start.rs` | queue, journal, server and stream are found to belong together |
 //! | `carry.rs` | the loop |
+//! | `watch.rs` | what may change meanwhile: the queue's name, the stream's configuration |
 //! | `model.rs` | all orders of crashes, breaks and late bytes, for `flight.rs` |
 
 mod bind;
@@ -31,6 +32,7 @@ mod leases;
 mod model;
 mod source;
 mod start;
+mod watch;
 mod wire;
 
 pub use bind::{Bind, bind};

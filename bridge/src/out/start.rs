@@ -6,11 +6,13 @@ use super::carry::{Bridge, Parts, RETRY};
 use super::flight::Flight;
 use super::leases::Leases;
 use super::source;
+use super::watch::Watch;
 use super::wire::Wire;
 use crate::failure::Failure;
 use crate::headers::Tag;
 use crate::journal::{OutWords, Segment};
 use crate::metrics::Counters;
+use crate::queue::Named;
 use crate::server::{self, Facts, Mark, Needs, NotAnswered, Server};
 use crate::settings::{OutSettings, Retention, ServerSettings};
 use crate::stop::Stop;
@@ -34,6 +36,7 @@ pub async fn run(
     counters: &Counters,
     stop: Stop,
 ) -> Result<(), Failure> {
+    let named = Named::of(&settings.queue)?;
     let queue = source::open(settings)?;
     let segment = Segment::open(&format!("{}.bridge-out", settings.name()), OutWords::COUNT, &settings.queue)?;
     let words = OutWords::over(segment.words());
@@ -43,9 +46,9 @@ pub async fn run(
         return Err(Failure::Journal { segment: segment.name().to_owned(), why });
     }
     let consumer = source::consumer(&queue, settings)?;
-    let named = format!("shmq-bridge out {}", settings.name());
+    let client = format!("shmq-bridge out {}", settings.name());
     let server = tokio::select! {
-        server = server::connect(server_settings, &named, settings.ack_timeout.get()) => server?,
+        server = server::connect(server_settings, &client, settings.ack_timeout.get()) => server?,
         () = stop.wait() => return Ok(()),
     };
     let tag = Tag::of(queue.layout());
@@ -65,6 +68,7 @@ pub async fn run(
         number,
         queue: &queue,
         leases,
+        watch: Watch::over(named, &server, &settings.stream),
     });
     bridge.take_back().await?;
     bridge.stand().await?;
@@ -105,12 +109,7 @@ async fn belong_together(
         }
         facts => facts.map_err(|error| unusable(settings, server, error))?,
     };
-    let needs =
-        Needs { subject: Some(settings.subject()), retention: settings.retention, message_bytes: queue.max_len() + header_bytes };
-    let differences = server::differences(&facts.config, &needs);
-    if !differences.is_empty() {
-        return Err(Failure::Stream { stream: stream.clone(), why: differences.join("; ") });
-    }
+    check(&facts, settings, queue, header_bytes)?;
     let refused = |why| Failure::Identity { queue: settings.queue.clone(), stream: stream.clone(), why };
     let nonce = queue.nonce();
     let mark_of = |number| Mark { queue: nonce, journal: number, bridge: settings.name().to_owned() };
@@ -140,6 +139,17 @@ async fn belong_together(
     }
     words.bind();
     Ok((words.number(), facts))
+}
+
+/// Can the stream be used?
+pub(super) fn check(facts: &Facts, settings: &OutSettings, queue: &DynQueue, header_bytes: usize) -> Result<(), Failure> {
+    let needs =
+        Needs { subject: Some(settings.subject()), retention: settings.retention, message_bytes: queue.max_len() + header_bytes };
+    let differences = server::differences(&facts.config, &needs);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Stream { stream: settings.stream.clone(), why: differences.join("; ") }),
+    }
 }
 
 /// Asks again while the server does not answer, for as long as a start may take.

@@ -24,6 +24,8 @@ pub struct Server {
     pub connections: watch::Receiver<u64>,
     /// Its addresses, for texts.
     pub address: String,
+    /// Bound on a request to JetStream.
+    pub timeout: Duration,
 }
 
 /// Between two tries at the start.
@@ -43,10 +45,10 @@ pub async fn connect(settings: &ServerSettings, name: &str, timeout: Duration) -
         Some(domain) => builder.domain(domain).timeout(timeout).build(client.clone()),
         None => builder.timeout(timeout).build(client.clone()),
     };
-    find_jetstream(&client, &jetstream, &address, deadline).await?;
+    find_jetstream(&client, &jetstream, timeout, &address, deadline).await?;
     let info = client.server_info();
     tracing::info!(server = %address, version = %info.version, max_payload = info.max_payload, "connected");
-    Ok(Server { client, jetstream, connections, address })
+    Ok(Server { client, jetstream, connections, address, timeout })
 }
 
 /// Connects, to whatever server. Returns the connection, which comes back by itself, and how often
@@ -97,12 +99,13 @@ fn note(event: &Event, connected: &watch::Sender<u64>) {
 async fn find_jetstream(
     client: &Client,
     jetstream: &jetstream::Context,
+    timeout: Duration,
     address: &str,
     deadline: Instant,
 ) -> Result<(), Failure> {
     let server = || address.to_owned();
     loop {
-        let why = match ask(jetstream, "INFO".into(), &Value::Null).await {
+        let why = match ask(jetstream, timeout, "INFO".into(), &Value::Null).await {
             Ok(_) => return Ok(()),
             Err(NotAnswered::Refused(refused)) => return Err(Failure::NoJetStream { server: server(), why: refused.why }),
             Err(NotAnswered::Away(why)) => why,

@@ -17,5 +17,5 @@ mod stream;
 pub use connect::{Server, connect, connect_plain};
 pub use mark::Mark;
 pub use request::{NotAnswered, Refused};
-pub use requirements::{Needs, differences};
+pub use requirements::{Needs, differences, matches};
 pub use stream::{Facts, Found, create, facts, mark, read_back};

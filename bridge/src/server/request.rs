@@ -3,6 +3,8 @@
 use async_nats::jetstream::context::RequestErrorKind;
 use async_nats::jetstream::{self, response::Response};
 use serde_json::Value;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// What JetStream answered: no, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +57,17 @@ pub enum NotAnswered {
 }
 
 /// Asks JetStream: `subject` is without the prefix of its interface.
-pub(super) async fn ask(jetstream: &jetstream::Context, subject: String, payload: &Value) -> Result<Value, NotAnswered> {
-    let answer = jetstream.request::<String, Value, Response<Value>>(subject, payload).await;
+///
+/// The client's own bound begins when the request was sent, and without a connection it is not
+/// sent once as much waits as the client takes. So `bound` holds for both together.
+pub(super) async fn ask(
+    jetstream: &jetstream::Context,
+    bound: Duration,
+    subject: String,
+    payload: &Value,
+) -> Result<Value, NotAnswered> {
+    let asked = timeout(bound, jetstream.request::<String, Value, Response<Value>>(subject, payload)).await;
+    let Ok(answer) = asked else { return Err(NotAnswered::Away("no answer in time".into())) };
     match answer {
         Ok(Response::Ok(value)) => Ok(value),
         Ok(Response::Err { error }) => Err(NotAnswered::Refused(Refused::of(&error))),

@@ -71,7 +71,7 @@ pub fn differences(config: &Config, needs: &Needs<'_>) -> Vec<String> {
 }
 
 /// Does a subject with `*` and `>` match another one without?
-fn matches(pattern: &str, subject: &str) -> bool {
+pub fn matches(pattern: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for part in pattern.split('.') {
         match (part, tokens.next()) {

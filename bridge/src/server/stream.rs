@@ -40,7 +40,7 @@ impl Facts {
 /// [`NotAnswered`]; a stream that is not there is refused with
 /// [`is_no_stream`](super::Refused::is_no_stream).
 pub async fn facts(server: &Server, stream: &str) -> Result<Facts, NotAnswered> {
-    Facts::of(ask(&server.jetstream, format!("STREAM.INFO.{stream}"), &json!({})).await?)
+    Facts::of(ask(&server.jetstream, server.timeout, format!("STREAM.INFO.{stream}"), &json!({})).await?)
 }
 
 /// Makes a stream. One that exists with the same configuration is left as it is.
@@ -49,7 +49,7 @@ pub async fn facts(server: &Server, stream: &str) -> Result<Facts, NotAnswered> 
 /// [`NotAnswered`].
 pub async fn create(server: &Server, config: &Config) -> Result<Facts, NotAnswered> {
     let config_in_words = serde_json::to_value(config).map_err(|error| NotAnswered::Away(error.to_string()))?;
-    Facts::of(ask(&server.jetstream, format!("STREAM.CREATE.{}", config.name), &config_in_words).await?)
+    Facts::of(ask(&server.jetstream, server.timeout, format!("STREAM.CREATE.{}", config.name), &config_in_words).await?)
 }
 
 /// Writes whose a stream is, and `more` metadata, into the stream.
@@ -72,7 +72,7 @@ pub async fn mark(server: &Server, facts: &Facts, mark: &Mark, more: &[(&str, &s
     } else {
         config["description"] = Value::String(mark.described(facts.config.description.as_deref()));
     }
-    Facts::of(ask(&server.jetstream, format!("STREAM.UPDATE.{}", facts.config.name), &config).await?)
+    Facts::of(ask(&server.jetstream, server.timeout, format!("STREAM.UPDATE.{}", facts.config.name), &config).await?)
 }
 
 /// Servers have metadata since 2.10.
@@ -98,7 +98,7 @@ pub enum Found {
 /// [`NotAnswered::Away`], or [`NotAnswered::Refused`] for another reason than that there is no
 /// message.
 pub async fn read_back(server: &Server, stream: &str, sequence: u64) -> Result<Found, NotAnswered> {
-    let answer = ask(&server.jetstream, format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": sequence })).await;
+    let answer = ask(&server.jetstream, server.timeout, format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": sequence })).await;
     let answer = match answer {
         Err(NotAnswered::Refused(refused)) if refused.is_no_message() => return Ok(Found::Nothing),
         answer => answer?,

@@ -78,6 +78,16 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_are_said_in_words_with_their_line() {
+        let servers = |text: &str| parse(&format!("[server]\nserver = {text}\n")).map(|settings| settings.server.server);
+        assert_eq!(servers("\"nats://a, nats://b\"").unwrap(), servers("[\"nats://a\", \"nats://b\"]").unwrap());
+        let refused = servers("7").unwrap_err();
+        assert!(refused.contains("line 2") && refused.contains("a list of them"), "{refused}");
+        let refused = parse("[[out]]\nqueue = \"q\"\nstream = \"S\"\nack-timeout = 5\n").unwrap_err();
+        assert!(refused.contains("line 4") && refused.contains("5s"), "{refused}");
+    }
+
+    #[test]
     fn a_name_that_is_none_is_refused() {
         let refused = parse("[[out]]\nqueue = \"q\"\nstream = \"S\"\nwindows = 7\n").unwrap_err();
         assert!(refused.contains("windows"), "{refused}");

@@ -1,6 +1,8 @@
 //! A queue that is filled from a stream.
 
-use clap::Args;
+use super::{Span, check_name, check_subject};
+use crate::failure::Failure;
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 /// A queue that is filled from a stream.
@@ -125,6 +127,9 @@ impl InSettings {
 
     pub(super) fn check(&self) -> Result<(), Failure> {
         let refused = |why: String| Err(Failure::Settings(why));
+        check_name("stream", &self.stream)?;
+        check_name("consumer", &self.consumer())?;
+        check_subject("dead-letters", &self.dead_letters())?;
         if !(1..=100_000).contains(&self.prefetch) {
             return refused(format!("prefetch {} cannot be used: it must be from 1 to 100000", self.prefetch));
         }

@@ -1,5 +1,7 @@
 //! A topic that is published to a subject, or fed from one.
 
+use super::check_subject;
+use crate::failure::Failure;
 use clap::Args;
 use serde::Deserialize;
 
@@ -16,4 +18,17 @@ pub struct MirrorSettings {
     #[arg(long)]
     #[serde(default)]
     pub back: bool,
+}
+
+impl MirrorSettings {
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.back {
+            // Several subjects may feed a topic.
+            true if self.subject.is_empty() || self.subject.contains(char::is_whitespace) => {
+                Err(Failure::Settings(format!("subject \"{}\" cannot be subscribed to", self.subject)))
+            }
+            true => Ok(()),
+            false => check_subject("subject", &self.subject),
+        }
+    }
 }

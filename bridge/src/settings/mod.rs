@@ -43,6 +43,25 @@ pub struct Settings {
     pub mirror: Vec<MirrorSettings>,
 }
 
+/// Can a stream or a consumer have that name? The server says so of some of them with no answer at
+/// all.
+fn check_name(what: &str, name: &str) -> Result<(), Failure> {
+    let is_bad = |each: char| each.is_whitespace() || each.is_control() || ".*>/\\".contains(each);
+    if !name.is_empty() && !name.contains(is_bad) {
+        return Ok(());
+    }
+    Err(Failure::Settings(format!("{what} \"{name}\" is no name: it must be without spaces, dots, slashes, * and >")))
+}
+
+/// Can that be published to?
+fn check_subject(what: &str, subject: &str) -> Result<(), Failure> {
+    let is_bad = |each: char| each.is_whitespace() || each.is_control() || each == '*' || each == '>';
+    if !subject.split('.').any(str::is_empty) && !subject.contains(is_bad) {
+        return Ok(());
+    }
+    Err(Failure::Settings(format!("{what} \"{subject}\" cannot be published to: it must be one subject, without * and >")))
+}
+
 impl Settings {
     /// What the arguments say, with the file that they name.
     ///
@@ -75,6 +94,8 @@ impl Settings {
             return Err(Failure::Settings("the file of settings has no [[out]], no [[in]] and no [[mirror]]".into()));
         }
         self.server.check()?;
-        self.out.iter().try_for_each(OutSettings::check)
+        self.out.iter().try_for_each(OutSettings::check)?;
+        self.inward.iter().try_for_each(InSettings::check)?;
+        self.mirror.iter().try_for_each(MirrorSettings::check)
     }
 }

@@ -1,6 +1,6 @@
 //! A queue whose messages go to a stream.
 
-use super::Span;
+use super::{Span, check_name, check_subject};
 use crate::failure::Failure;
 use crate::journal::OUT_WINDOW_MAX;
 use clap::{Args, ValueEnum};
@@ -124,12 +124,7 @@ impl OutSettings {
                 self.window
             )));
         }
-        let subject = self.subject();
-        if subject.is_empty() || subject.contains(|each: char| each.is_whitespace() || each == '*' || each == '>') {
-            return Err(Failure::Settings(format!(
-                "subject \"{subject}\" cannot be published to: it must be one subject, without * and >"
-            )));
-        }
-        Ok(())
+        check_name("stream", &self.stream)?;
+        check_subject("subject", self.subject())
     }
 }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 pub struct ServerSettings {
     /// Its address, or those of a cluster, with commas [default: nats://127.0.0.1:4222].
     #[arg(long, value_name = "URL", value_delimiter = ',', env = "NATS_URL")]
+    #[serde(deserialize_with = "one_or_several")]
     pub server: Vec<String>,
     /// User, with a password.
     #[arg(long, env = "SHMQ_BRIDGE_USER")]
@@ -54,6 +55,20 @@ pub struct ServerSettings {
     pub connect_timeout: Option<Span>,
 }
 
+/// In a file: `"nats://a"`, `"nats://a,nats://b"`, or `["nats://a", "nats://b"]`.
+fn one_or_several<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an address, or a list of them: server = [\"nats://hub:4222\"]")]
+    enum Said {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Said::deserialize(from)? {
+        Said::One(one) => one.split(',').map(|each| each.trim().to_owned()).collect(),
+        Said::Several(several) => several,
+    })
+}
+
 impl ServerSettings {
     /// What is not said here is as in `other`, and then as the defaults are. Credentials of two
     /// places are not mixed.
@@ -93,6 +108,9 @@ impl ServerSettings {
 
     pub(super) fn check(&self) -> Result<(), Failure> {
         let refused = |why: &str| Err(Failure::Settings(why.to_owned()));
+        if self.server.iter().any(|address| address.trim().is_empty()) {
+            return refused("the address of a server is empty (--server, NATS_URL, or server in the file)");
+        }
         let ways = [self.user.is_some(), self.token.is_some(), self.nkey.is_some(), self.creds.is_some()];
         if ways.iter().filter(|&&is_said| is_said).count() > 1 {
             return refused("say one of user, token, nkey and creds");

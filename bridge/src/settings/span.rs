@@ -16,7 +16,7 @@ use std::time::Duration;
 /// assert!("5".parse::<Span>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "Said")]
 pub struct Span(Duration);
 
 impl Span {
@@ -49,10 +49,17 @@ impl FromStr for Span {
     }
 }
 
-impl TryFrom<String> for Span {
+/// As a file has it: a number alone gets the same words as on the command line.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "no length of time: write \"250ms\", \"5s\", \"2m\" or \"1h\"")]
+enum Said {
+    Text(String),
+}
+
+impl TryFrom<Said> for Span {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Span, String> {
+    fn try_from(Said::Text(text): Said) -> Result<Span, String> {
         text.parse()
     }
 }

@@ -7,6 +7,7 @@ mod rig;
 mod support;
 
 mod carrying;
+mod changes;
 mod done;
 mod kills;
 mod refusals;
@@ -21,6 +22,7 @@ use std::time::Duration;
 fn main() -> ExitCode {
     rig::roles::take_role();
     use carrying::*;
+    use changes::*;
     use done::*;
     use kills::*;
     use refusals::*;
@@ -38,6 +40,12 @@ fn main() -> ExitCode {
         with_ack_on_done_the_stream_keeps_what_the_workers_have,
         with_ack_on_done_what_was_given_up_becomes_a_letter,
         with_ack_on_done_a_killed_bridge_asks_what_became_of_it,
+        a_queue_that_loses_its_name_ends_the_bridge,
+        a_consumer_that_was_deleted_is_refused_where_the_stream_keeps_messages,
+        a_stream_or_consumer_that_is_changed_to_lose_messages_ends_the_bridge,
+        a_bridge_that_was_stopped_leaves_what_it_held_to_the_others,
+        bytes_without_headers_are_no_values,
+        dead_letters_that_would_come_again_are_refused,
         a_second_bridge_of_the_same_name_is_refused,
         a_put_side_that_another_process_owns_is_refused,
         queues_that_cannot_be_bridged_are_refused,

@@ -86,6 +86,15 @@ pub fn consumers_that_would_lose_something_are_refused() {
         ..Default::default()
     });
     stage.refuses(&["--consumer", "mine"], 9, &["another subject"]);
+    remove();
+    let config = || async_nats::jetstream::consumer::pull::Config { ack_policy: AckPolicy::Explicit, ..Default::default() };
+    make(async_nats::jetstream::consumer::pull::Config { inactive_threshold: Duration::from_secs(60), ..config() });
+    stage.refuses(&["--consumer", "mine"], 9, &["not used for a while"]);
+    remove();
+    make(async_nats::jetstream::consumer::pull::Config { memory_storage: true, ..config() });
+    stage.refuses(&["--consumer", "mine"], 9, &["kept in memory"]);
+    remove();
+    make(async_nats::jetstream::consumer::pull::Config { filter_subject: STREAM.into(), ..config() });
     let mut running = stage.start(&["--consumer", "mine", "--subject", STREAM]);
     running.wait_for("in: carrying", rig::SOON);
     assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());

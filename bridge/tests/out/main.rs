@@ -7,6 +7,7 @@ mod rig;
 mod support;
 
 mod carrying;
+mod changes;
 mod kills;
 mod refusals;
 mod servers;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     rig::roles::take_role();
     use carrying::*;
+    use changes::*;
     use kills::*;
     use refusals::*;
     use servers::*;
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
         what_is_put_lands_once_in_order_and_with_its_headers,
         values_and_encoded_objects_of_any_size_land,
         a_closed_queue_is_drained_and_ends_the_bridge,
+        a_stream_that_is_changed_to_lose_messages_ends_the_bridge,
+        a_queue_that_loses_its_name_ends_the_bridge,
+        the_end_comes_while_the_server_is_away_and_the_client_takes_no_more,
         a_full_stream_delays_and_loses_nothing,
         a_full_stream_ends_the_bridge_if_asked,
         what_is_under_way_at_the_end_comes_first_later,

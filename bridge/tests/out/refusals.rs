@@ -234,6 +234,9 @@ pub fn settings_that_cannot_be_used_are_refused() {
     stage.refused(&["--window", "0"], 2, &["window 0"]);
     stage.refused(&["--window", "16385"], 2, &["16384"]);
     stage.refused(&["--subject", "jobs.*"], 2, &["jobs.*"]);
+    stage.refused(&["--subject", "jobs..x"], 2, &["jobs..x"]);
+    stage.refused(&["--server", ""], 2, &["is empty"]);
+    refused(out(&stage.name, "a.b", &stage.server.url(), &[]), 2, &["a.b", "is no name"], &stage.folder);
     stage.refused(&["--ack-timeout", "5"], 2, &["no length of time"]);
     stage.refused(&["--user", "only"], 2, &["belong together"]);
     stage.refused(&["--no-such-option"], 2, &["--no-such-option"]);

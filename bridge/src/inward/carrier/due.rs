@@ -1,7 +1,8 @@
 //! What is due now and then: time that passes, workers that are done, signs of life, questions to
 //! the server, progress.
 
-use super::{ASK_ANYWAY, ASK_SOON, Carrier, SEND};
+use super::{ASK_ANYWAY, ASK_SOON, Carrier, Held, NAME, SEND};
+use crate::failure::Failure;
 use crate::inward::waits::Ended;
 use crate::inward::watch;
 use crate::settings::AckOn;
@@ -12,9 +13,13 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 impl Carrier<'_> {
-    pub(super) async fn tick(&mut self) {
+    pub(super) async fn tick(&mut self) -> Result<(), Failure> {
         let passed = self.last.tick.elapsed();
         self.last.tick = Instant::now();
+        if self.last.name.elapsed() >= NAME {
+            self.last.name = self.last.tick;
+            self.named.check()?;
+        }
         let is_connected = self.is_connected();
         let connected = if is_connected { passed.as_millis() as u64 } else { 0 };
         self.unknown_runs = self.seen.pass_time(connected, self.settings.remember.get().as_millis() as u64);
@@ -33,6 +38,7 @@ impl Carrier<'_> {
             }
         }
         self.show_progress();
+        Ok(())
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -54,15 +60,42 @@ impl Carrier<'_> {
         }
     }
 
-    /// Signs of life for all that is not acked (`mod.rs`, Invariant 4).
+    /// Signs of life for all that is not acked (`mod.rs`, Invariant 4). The last one asks for an
+    /// answer: the server reads them in their order, so that confirms all of them.
     pub(super) async fn renew(&mut self) {
-        let client = self.server.client.clone();
-        let replies = self.held.iter().map(|held| &held.reply).chain(self.waits.replies());
-        for reply in replies {
-            if client.publish(reply.clone(), Bytes::from_static(b"+WPI")).await.is_err() {
+        let (client, began) = (self.server.client.clone(), Instant::now());
+        let mut replies = self.waits.replies().chain(self.held.iter().map(|held| &held.reply)).peekable();
+        let round = self.renewed.round + 1;
+        while let Some(reply) = replies.next() {
+            let sign = Bytes::from_static(b"+WPI");
+            let sent = match replies.peek() {
+                Some(_) => client.publish(reply.clone(), sign).await,
+                None => client.publish_with_reply(reply.clone(), self.acks.answer_to_round(round), sign).await,
+            };
+            if sent.is_err() {
                 return;
             }
         }
+        (self.renewed.round, self.renewed.began) = (round, Some(began));
+    }
+
+    /// May the server have given it to another bridge? It came, and its last renewal that was
+    /// confirmed was sent, too long ago (`mod.rs`, Invariant 6).
+    pub(super) fn is_stale(&self, held: &Held) -> bool {
+        let since = self.renewed.confirmed.map_or(held.came, |confirmed| confirmed.max(held.came));
+        since.elapsed() > self.ack_wait / 4 * 3
+    }
+
+    /// After a while in which this process did not run, as one that is stopped: what has come
+    /// meanwhile, and waits in some buffer, was sent nobody knows when. It is left to the server.
+    pub(super) async fn mind_a_gap(&mut self) -> Result<bool, Failure> {
+        let gap = std::mem::replace(&mut self.last.alive, Instant::now()).elapsed();
+        if gap <= self.ack_wait / 2 {
+            return Ok(false);
+        }
+        tracing::warn!(held = self.held.len(), "in: did not run for {} ms; what is held is left to the server", gap.as_millis());
+        self.held.clear();
+        self.pulls.begin_anew().await.map(|()| true)
     }
 
     /// Asks the server, in a task of its own.

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::headers::Tag;
 use crate::inward::seen::Refusal;
 use crate::metrics::Counters;
+use crate::queue::Named;
 use crate::server::Server;
 use crate::settings::InSettings;
 use crate::stop::Stop;
@@ -42,7 +43,9 @@ const TICK: Duration = Duration::from_millis(50);
 const SEND: Duration = Duration::from_millis(200);
 /// How often the consumer is asked for its floor, while that is of use; and how often anyway.
 const ASK_SOON: Duration = Duration::from_secs(1);
-const ASK_ANYWAY: Duration = Duration::from_secs(10);
+const ASK_ANYWAY: Duration = Duration::from_secs(5);
+/// How often the queue's name is checked.
+const NAME: Duration = Duration::from_secs(1);
 /// How long a letter that could not be sent waits.
 const LETTER_AGAIN: Duration = Duration::from_secs(5);
 
@@ -51,6 +54,17 @@ struct Held {
     sequence: u64,
     reply: Subject,
     message: Message,
+    came: Instant,
+}
+
+/// Rounds of renewals.
+#[derive(Default)]
+struct Renewed {
+    /// The last one that was sent whole, and when it began.
+    round: u64,
+    began: Option<Instant>,
+    /// When the last one began that the server confirmed.
+    confirmed: Option<Instant>,
 }
 
 enum Event {
@@ -81,6 +95,10 @@ pub struct Carrier<'a> {
     ack_wait: Duration,
     notes: (Sender<Note>, Receiver<Note>),
     last: Times,
+    renewed: Renewed,
+    named: Named,
+    /// When the consumer was made.
+    consumer: u64,
     unknown_runs: usize,
     letters_wait_until: Option<Instant>,
 }
@@ -92,6 +110,8 @@ struct Times {
     asked_for_stream: Instant,
     progress: Instant,
     progress_puts: u64,
+    name: Instant,
+    alive: Instant,
 }
 
 impl<'a> Carrier<'a> {
@@ -106,12 +126,14 @@ impl<'a> Carrier<'a> {
         stream: Stream,
         consumer: PullConsumer,
         queue: DynQueue,
+        named: Named,
         putter: Putter,
         seen: Seen<'a, [AtomicU64]>,
         waits: Waits<'a>,
         counters: &'a Counters,
     ) -> Result<Carrier<'a>, Failure> {
         let ack_wait = consumer.cached_info().config.ack_wait;
+        let made = consumer::created(consumer.cached_info());
         let now = Instant::now();
         Ok(Carrier {
             settings,
@@ -129,7 +151,19 @@ impl<'a> Carrier<'a> {
             held: VecDeque::new(),
             ack_wait: if ack_wait.is_zero() { settings.ack_wait.get() } else { ack_wait },
             notes: mpsc::channel(64),
-            last: Times { tick: now, renewal: now, ask: now, asked_for_stream: now, progress: now, progress_puts: 0 },
+            last: Times {
+                tick: now,
+                renewal: now,
+                ask: now,
+                asked_for_stream: now,
+                progress: now,
+                progress_puts: 0,
+                name: now,
+                alive: now,
+            },
+            renewed: Renewed::default(),
+            named,
+            consumer: made,
             unknown_runs: 1,
             letters_wait_until: None,
             server: server.clone(),
@@ -158,7 +192,10 @@ impl<'a> Carrier<'a> {
             if matches!(event, Event::Stop) {
                 return self.drain().await;
             }
-            self.heed(event).await?;
+            // A message of the old subscription is as old as the gap, at least.
+            if !(self.mind_a_gap().await? && matches!(event, Event::Message(_))) {
+                self.heed(event).await?;
+            }
             self.receive()?;
             while let Some(held) = self.held.pop_front() {
                 if !self.take(held, stop).await? {
@@ -188,10 +225,7 @@ impl<'a> Carrier<'a> {
                 self.watch(true);
                 Ok(())
             }
-            Event::Tick => {
-                self.tick().await;
-                Ok(())
-            }
+            Event::Tick => self.tick().await,
             Event::Stop => Ok(()),
         }
     }
@@ -216,13 +250,15 @@ impl<'a> Carrier<'a> {
             tracing::warn!(reply = %reply, "in: a message whose place in the stream cannot be read");
             return Ok(());
         };
-        self.held.push_back(Held { sequence, reply, message: delivered.message });
+        self.held.push_back(Held { sequence, reply, message: delivered.message, came: Instant::now() });
         Ok(())
     }
 
     fn confirmed_by(&mut self, answer: &Message) {
         if let Some(sequence) = self.acks.confirmed_by(answer) {
             self.confirmed(sequence);
+        } else if self.acks.round_of(answer) == Some(self.renewed.round) {
+            self.renewed.confirmed = self.renewed.began;
         }
     }
 
@@ -234,7 +270,12 @@ impl<'a> Carrier<'a> {
 
     async fn note(&mut self, note: Note) -> Result<(), Failure> {
         match note {
-            Note::Floor(floor) => {
+            Note::Consumer { floor, created, config } => {
+                let found = consumer::unfit(&config, self.settings);
+                if !found.is_empty() {
+                    return Err(consumer::refuse(self.settings, &found));
+                }
+                consumer::check_created(self.settings, &self.stream, created, self.consumer, self.seen.highest())?;
                 for sequence in self.acks.confirmed_up_to(floor) {
                     self.confirmed(sequence);
                 }
@@ -242,8 +283,9 @@ impl<'a> Carrier<'a> {
                 self.waits.confirmed_up_to(floor);
                 Ok(())
             }
-            Note::Stream { last, created, highest } => {
-                if created != consumer::created(&self.stream) {
+            Note::Stream { last, created, highest, config } => {
+                consumer::check(&config, self.settings)?;
+                if created != consumer::made(&self.stream) {
                     return Err(identity(self.settings, words_for(Refusal::Stream)));
                 }
                 check_sequence(highest, last, self.settings)
@@ -252,8 +294,7 @@ impl<'a> Carrier<'a> {
             Note::NoConsumer => Err(Failure::Stream {
                 stream: self.settings.stream.clone(),
                 why: format!(
-                    "its consumer \"{}\" is gone; started again, the bridge makes it anew, and what was acked comes again from a \
-                     stream that keeps it (limits retention)",
+                    "its consumer \"{}\" was deleted while it was used; start the bridge again",
                     self.settings.consumer()
                 ),
             }),
@@ -308,7 +349,7 @@ impl<'a> Carrier<'a> {
             if let Ok(Some(answer)) = timeout(TICK, self.acks.answers.next()).await {
                 self.confirmed_by(&answer);
             }
-            self.tick().await;
+            self.tick().await?;
             while let Ok(note) = self.notes.1.try_recv() {
                 self.note(note).await?;
             }

@@ -27,9 +27,7 @@ impl Carrier<'_> {
             }
             return Ok(true);
         }
-        if let Some(headers) = &held.message.headers
-            && let Err(why) = self.tag.check(headers)
-        {
+        if let Err(why) = self.tag.check_message(held.message.headers.as_ref()) {
             return self.refuse(held, why).map(|()| true);
         }
         let waits_for_workers = self.settings.ack_on == AckOn::Done;
@@ -38,6 +36,14 @@ impl Carrier<'_> {
         let mut is_begun = false;
         let mut wait = Duration::ZERO;
         loop {
+            // The server has given it to another bridge by now, or will give it to this one again.
+            if self.is_stale(&held) {
+                if is_begun {
+                    self.take_back();
+                }
+                tracing::debug!(sequence, "in: held for longer than the ack wait, and left to the server");
+                return Ok(true);
+            }
             let began = Instant::now();
             if !is_begun && (!waits_for_workers || self.waits.has_room()) {
                 is_begun = self.seen.begin(sequence, is_certain);
@@ -102,6 +108,7 @@ impl Carrier<'_> {
 
     /// While a put waits for room: acks, answers, renewals, notes.
     pub(super) async fn see_to_what_is_due(&mut self) -> Result<(), Failure> {
+        self.mind_a_gap().await?;
         // What has come is held, and so renewed.
         self.receive()?;
         while let Ok(note) = self.notes.1.try_recv() {
@@ -109,7 +116,7 @@ impl Carrier<'_> {
         }
         // The client's tasks run on another thread; this one waits in the queue most of the time.
         if self.last.tick.elapsed() >= TICK {
-            self.tick().await;
+            self.tick().await?;
         }
         self.flush().await;
         Ok(())
@@ -143,5 +150,5 @@ impl Carrier<'_> {
 
 /// The same message once more, for its renewal while it waits.
 fn held_again(held: &Held) -> Held {
-    Held { sequence: held.sequence, reply: held.reply.clone(), message: held.message.clone() }
+    Held { message: held.message.clone(), reply: held.reply.clone(), ..*held }
 }
