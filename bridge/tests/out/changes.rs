@@ -1,7 +1,8 @@
 //! What others change while the bridge carries.
 
-use crate::rig::{SOON, work_queue};
-use crate::stage::Stage;
+use crate::rig::{Running, SOON, work_queue};
+use crate::stage::{Stage, forget_journal, out};
+use crate::support::unique_name;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use shmq::Queue;
 use std::time::Duration;
@@ -42,12 +43,17 @@ pub fn a_queue_that_loses_its_name_ends_the_bridge() {
 
 pub fn the_end_comes_while_the_server_is_away_and_the_client_takes_no_more() {
     let mut stage = Stage::new();
-    let drain = ["--create", "--window", "16384", "--drain", "1s", "--ack-timeout", "1s"];
-    let mut bridge = stage.carrying(&drain);
+    // The client has room for 2048 messages: the ring must hold more.
+    let name = unique_name("many");
+    let queue = Queue::<[u8]>::builder().name(&name).capacity_bytes(256 << 10).persist(true).create().expect("a queue");
+    let more = ["--create", "--window", "16384", "--drain", "1s", "--ack-timeout", "1s"];
+    let mut bridge = Running::start(out(&name, "JOBS", &stage.server.url(), &more), "bridge", stage.folder.path());
+    bridge.wait_for("carrying", SOON);
     stage.server.kill();
     std::thread::sleep(Duration::from_millis(300));
-    // More than the client has room for: small ones, so that the ring holds them.
-    (0..2400).for_each(|_| stage.queue.put_timeout(&[7; 8], SOON).expect("room"));
+    (0..4000).for_each(|_| queue.put_timeout(&[7; 8], SOON).expect("room"));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(bridge.terminate(SOON), 15, "{}", bridge.end_of_log());
+    Queue::<[u8]>::unlink(&name).expect("the queue");
+    forget_journal(&name);
 }
