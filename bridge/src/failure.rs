@@ -89,7 +89,8 @@ pub enum Failure {
     /// The stream has a message that this bridge did not publish.
     #[error(
         "stream \"{stream}\": message {sequence} {found}, and is not the one that this bridge published there ({expected}): something else \
-         publishes into the stream. Each out bridge needs a stream of its own; forbid others to publish into it"
+         publishes into the stream. Each out bridge needs a stream of its own: forbid others to publish into it, and start once with --adopt, \
+         which begins behind that message; what was under way may double"
     )]
     Foreign {
         /// The stream.

@@ -46,7 +46,6 @@ pub(super) struct Bridge<'a> {
     number: u64,
     queue: &'a DynQueue,
     leases: Leases,
-    watch: Watch,
     /// Leased, and not yet given a sequence.
     fresh: VecDeque<Lease>,
     /// Some of those that are leased may be a predecessor's.
@@ -78,7 +77,6 @@ pub(super) struct Parts<'a> {
     pub number: u64,
     pub queue: &'a DynQueue,
     pub leases: Leases,
-    pub watch: Watch,
 }
 
 impl<'a> Bridge<'a> {
@@ -94,7 +92,6 @@ impl<'a> Bridge<'a> {
             number: parts.number,
             queue: parts.queue,
             leases: parts.leases,
-            watch: parts.watch,
             fresh: VecDeque::new(),
             takes_back: true,
             deadline: None,
@@ -165,7 +162,7 @@ impl Bridge<'_> {
         Ok(())
     }
 
-    pub(super) async fn carry(&mut self) -> Result<(), Failure> {
+    pub(super) async fn carry(&mut self, watch: &mut Watch) -> Result<(), Failure> {
         tracing::info!(queue = self.settings.queue, stream = self.settings.stream, subject = self.settings.subject(), "carrying");
         loop {
             self.assign();
@@ -190,7 +187,7 @@ impl Bridge<'_> {
                         }
                     }
                     leased = self.leases.next(), if may_lease => self.take(leased)?,
-                    facts = self.watch.next() => self.find_mark(&facts?)?,
+                    facts = watch.next() => self.find_mark(&facts?)?,
                     () = sleep_until(patience), if awaited => {
                         trouble = Some(Trouble::Unknown(format!("no ack for {}", self.settings.ack_timeout)));
                     }
@@ -418,7 +415,7 @@ impl Bridge<'_> {
             Fault::Beyond { sequence } => Failure::Foreign {
                 stream,
                 sequence,
-                found: "is there".into(),
+                found: "was taken by something else, or skipped by a purge".into(),
                 expected: format!("none, by journal {number:016x}"),
             },
             Fault::Foreign { sequence, found } => {

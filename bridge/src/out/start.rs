@@ -45,36 +45,47 @@ pub async fn run(
             "another version of the bridge wrote it; run that version until nothing is under way, then remove it".to_owned();
         return Err(Failure::Journal { segment: segment.name().to_owned(), why });
     }
-    let consumer = source::consumer(&queue, settings)?;
+    let mut held = Some(source::consumer(&queue, settings)?);
     let client = format!("shmq-bridge out {}", settings.name());
     let server = tokio::select! {
         server = server::connect(server_settings, &client, settings.ack_timeout.get()) => server?,
         () = stop.wait() => return Ok(()),
     };
     let tag = Tag::of(queue.layout());
-    let wire = Wire::over(&server, &settings.stream, settings.subject(), &tag, settings.ack_timeout.get()).await;
-    let mut wire = wire.map_err(|why| Failure::Unreachable { server: server.address.clone(), why })?;
-    fit(&queue, &wire, settings)?;
-    let (number, facts) = belong_together(&server, settings, words, &queue, &tag, wire.header_bytes()).await?;
-    wire.set_stream_max(facts.config.max_message_size);
-    let leases = Leases::of(consumer)?;
-    let mut bridge = Bridge::of(Parts {
-        settings,
-        counters,
-        stop,
-        server: &server,
-        wire,
-        flight: Flight::resume(words),
-        number,
-        queue: &queue,
-        leases,
-        watch: Watch::over(named, &server, &settings.stream),
-    });
-    bridge.take_back().await?;
-    bridge.stand().await?;
-    bridge.carry().await?;
-    tracing::info!(queue = settings.queue, stream = settings.stream, "ended; nothing is under way");
-    Ok(())
+    let mut watch = Watch::over(named, &server, &settings.stream);
+    let mut begins_anew = false;
+    loop {
+        let wire = Wire::over(&server, &settings.stream, settings.subject(), &tag, settings.ack_timeout.get()).await;
+        let mut wire = wire.map_err(|why| Failure::Unreachable { server: server.address.clone(), why })?;
+        fit(&queue, &wire, settings)?;
+        let (number, facts) = belong_together(&server, settings, words, &queue, &tag, wire.header_bytes(), begins_anew).await?;
+        wire.set_stream_max(facts.config.max_message_size);
+        let consumer = held.take().map_or_else(|| source::consumer(&queue, settings), Ok)?;
+        let mut bridge = Bridge::of(Parts {
+            settings,
+            counters,
+            stop: stop.clone(),
+            server: &server,
+            wire,
+            flight: Flight::resume(words),
+            number,
+            queue: &queue,
+            leases: Leases::of(consumer)?,
+        });
+        bridge.take_back().await?;
+        match bridge.stand().await {
+            // What the marks do not show: it is found in the stream.
+            Err(failure @ (Failure::Foreign { .. } | Failure::Identity { .. })) if settings.adopt && !begins_anew => {
+                tracing::warn!(queue = settings.queue, stream = settings.stream, "begun anew as asked, though {failure}");
+                begins_anew = true;
+                continue;
+            }
+            stood => stood?,
+        }
+        bridge.carry(&mut watch).await?;
+        tracing::info!(queue = settings.queue, stream = settings.stream, "ended; nothing is under way");
+        return Ok(());
+    }
 }
 
 /// Would the server take all messages of the queue?
@@ -92,7 +103,7 @@ fn fit(queue: &DynQueue, wire: &Wire<'_>, settings: &OutSettings) -> Result<(), 
 }
 
 /// Finds the stream, or makes it; finds that it can be used, and that queue, journal and stream
-/// belong together. Returns the journal's number, and the stream.
+/// belong together, or begins them anew. Returns the journal's number, and the stream.
 async fn belong_together(
     server: &Server,
     settings: &OutSettings,
@@ -100,6 +111,7 @@ async fn belong_together(
     queue: &DynQueue,
     tag: &Tag,
     header_bytes: usize,
+    begins_anew: bool,
 ) -> Result<(u64, Facts), Failure> {
     let stream = &settings.stream;
     let mut facts = match answered(server, || server::facts(server, stream)).await {
@@ -114,7 +126,7 @@ async fn belong_together(
     let nonce = queue.nonce();
     let mark_of = |number| Mark { queue: nonce, journal: number, bridge: settings.name().to_owned() };
     match bind(words, nonce, stream, Mark::of(&facts).as_ref(), facts.last) {
-        Bind::Continue => return Ok((words.number(), facts)),
+        Bind::Continue if !begins_anew => return Ok((words.number(), facts)),
         Bind::Finish => {}
         Bind::Refuse(why) if !settings.adopt => return Err(refused(why)),
         decided => {

@@ -92,6 +92,7 @@ fn note(event: &Event, connected: &watch::Sender<u64>) {
             tracing::debug!("connected");
         }
         Event::Disconnected => tracing::warn!("the connection to the server broke: trying to connect again"),
+        Event::Closed => tracing::debug!("closed"),
         event => tracing::warn!("{event}"),
     }
 }

@@ -184,6 +184,21 @@ pub fn a_stranger_in_the_stream_is_refused() {
     let mut left: Vec<u64> = (0..10).map(|_| crate::rig::roles::number_of(&stage.queue.get_timeout(SOON).unwrap())).collect();
     left.sort_unstable();
     assert!(left.into_iter().eq(10..20));
+    stage.put(20..25);
+    // As the words say: behind the stranger, and what landed behind that.
+    let last = stage.admin.state("JOBS").last_sequence;
+    let mut bridge = stage.bridge(&["--adopt"]);
+    stage.wait_for_last(last + 5);
+    assert_eq!(bridge.terminate(SOON), 0, "{}", bridge.end_of_log());
+    let behind: Vec<u64> = (last + 1..=last + 5)
+        .map(|sequence| crate::rig::roles::number_of(&stage.admin.message("JOBS", sequence).payload))
+        .collect();
+    assert!(behind.into_iter().eq(20..25));
+    // From then on it is not needed.
+    let mut bridge = stage.bridge(&KEEP);
+    stage.put(25..26);
+    stage.wait_for_last(last + 6);
+    assert_eq!(bridge.terminate(SOON), 0, "{}", bridge.end_of_log());
     // A first start finds it, too.
     let other = unique_name("other");
     let _queue = crate::rig::roles::queue(&other);
