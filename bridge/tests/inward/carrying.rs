@@ -126,3 +126,29 @@ pub fn a_connection_that_is_held_and_cut_changes_nothing() {
     stage.wait_for_silence(Duration::from_secs(3));
     assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
 }
+
+pub fn all_that_has_come_is_renewed_however_much_it_is() {
+    let stage = Stage::with(Server::start(), 4 << 10);
+    stage.publish(0..1500);
+    let mut running = stage.start(&["--ack-wait", "1s"]);
+    wait_at_most(rig::SOON, "a full queue", || stage.queue.is_full(), || stage.says());
+    std::thread::sleep(Duration::from_secs(4));
+    let consumer = stage.admin.consumer(STREAM, &format!("shmq-{}", stage.name));
+    assert_eq!((consumer.num_redelivered, consumer.num_ack_pending > 500), (0, true), "{consumer:?}");
+    assert!(stage.get(1500) == (0..1500).collect::<Vec<_>>(), "their order changed");
+    stage.wait_for_stream(0);
+    assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
+}
+
+pub fn a_bridge_that_is_ended_and_started_again_keeps_the_order() {
+    let stage = Stage::with(Server::start(), 4 << 10);
+    stage.publish(0..1500);
+    let mut running = stage.start(&[]);
+    wait_at_most(rig::SOON, "a full queue", || stage.queue.is_full(), || stage.says());
+    std::thread::sleep(Duration::from_millis(300));
+    // It holds hundreds that it has not put.
+    assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
+    let mut running = stage.start(&[]);
+    assert!(stage.get(1500) == (0..1500).collect::<Vec<_>>(), "their order changed");
+    assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
+}

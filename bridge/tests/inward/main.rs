@@ -29,6 +29,8 @@ fn main() -> ExitCode {
     let cases = crate::cases![
         what_is_published_arrives_once_and_in_order,
         a_full_queue_delays_and_nothing_comes_twice,
+        all_that_has_come_is_renewed_however_much_it_is,
+        a_bridge_that_is_ended_and_started_again_keeps_the_order,
         bridges_of_two_queues_share_one_consumer,
         others_may_put_with_shared,
         a_message_of_another_type_goes_to_the_dead_letters_if_asked,

@@ -35,6 +35,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 /// How often the bridge sees to what is due.
@@ -44,6 +45,8 @@ const SEND: Duration = Duration::from_millis(200);
 /// How often the consumer is asked for its floor, while that is of use; and how often anyway.
 const ASK_SOON: Duration = Duration::from_secs(1);
 const ASK_ANYWAY: Duration = Duration::from_secs(5);
+/// How long the server may take to hear what is given back at the end.
+const GIVE_BACK: Duration = Duration::from_secs(2);
 /// How often the queue's name is checked.
 const NAME: Duration = Duration::from_secs(1);
 /// How long a letter that could not be sent waits.
@@ -230,13 +233,14 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// Takes what has come, without waiting.
+    /// Takes what has come, without waiting. All of it: the runtime lets a task have 128 items before
+    /// it must wait for something, and what is left in the subscription is not renewed.
     fn receive(&mut self) -> Result<(), Failure> {
         while self.held.len() < 2 * self.settings.prefetch {
-            let Some(Some(message)) = self.pulls.messages.next().now_or_never() else { break };
+            let Some(Some(message)) = unconstrained(self.pulls.messages.next()).now_or_never() else { break };
             self.hold(message)?;
         }
-        while let Some(Some(answer)) = self.acks.answers.next().now_or_never() {
+        while let Some(Some(answer)) = unconstrained(self.acks.answers.next()).now_or_never() {
             self.confirmed_by(&answer);
         }
         Ok(())
@@ -332,18 +336,34 @@ impl<'a> Carrier<'a> {
         }
     }
 
+    /// Gives back what was not put, so that the next bridge gets it at once, and before what is newer.
+    /// The client's flush ends before all is written: the answer to the last one says that the
+    /// server has them all.
+    async fn give_back(&mut self) {
+        let given_back: Vec<Subject> = self.held.drain(..).map(|held| held.reply).collect();
+        let Some((last, others)) = given_back.split_last() else { return };
+        let (client, nak) = (self.server.client.clone(), Bytes::from_static(b"-NAK"));
+        for reply in others {
+            let _ = client.publish(reply.clone(), nak.clone()).await;
+        }
+        self.renewed.round += 1;
+        let answer_to = self.acks.answer_to_round(self.renewed.round);
+        if client.publish_with_reply(last.clone(), answer_to, nak).await.is_err() {
+            return;
+        }
+        while let Some(answer) = self.acks.answers.next().await {
+            if self.acks.round_of(&answer) == Some(self.renewed.round) {
+                return;
+            }
+            self.confirmed_by(&answer);
+        }
+    }
+
     /// Gives back what was not put, and waits for the answers to acks.
     async fn drain(&mut self) -> Result<(), Failure> {
         let end = Instant::now() + self.settings.drain.get();
         self.receive()?;
-        let given_back: Vec<Subject> = self.held.drain(..).map(|held| held.reply).collect();
-        let client = self.server.client.clone();
-        let give_back = async {
-            for reply in given_back {
-                let _ = client.publish(reply, Bytes::from_static(b"-NAK")).await;
-            }
-        };
-        let _ = timeout(SEND, give_back).await;
+        let _ = timeout(GIVE_BACK.min(self.settings.drain.get()), self.give_back()).await;
         while self.acks.len() > 0 && Instant::now() < end {
             self.flush().await;
             if let Ok(Some(answer)) = timeout(TICK, self.acks.answers.next()).await {

@@ -119,6 +119,8 @@ impl Carrier<'_> {
             self.tick().await?;
         }
         self.flush().await;
+        // A put that waits blocks the thread, and the rest may not have waited for anything.
+        tokio::task::yield_now().await;
         Ok(())
     }
 
