@@ -90,6 +90,10 @@ fn conclusion(it: &Declaration, has_macro: bool, dialect: &Dialect) -> String {
             "/* options.message_size = {}; options.message_align = {}; options.structure = {name}_STRUCTURE; */\n",
             it.bytes, it.align
         );
+        if dialect.is_cpp && it.item(&it.message).is_some() {
+            text += &format!("template <> struct shmq::schema<{name}> {{\n");
+            text += &format!("    static const char *text() {{ return {name}_STRUCTURE; }}\n}};\n");
+        }
     }
     text
 }

@@ -62,7 +62,7 @@ fn raw(name: &str) -> String {
         name if names::is_identifier(name) => name.to_owned(),
         "self" | "Self" | "super" | "crate" | "_" => names::identifier(name),
         name if names::is_identifier(&format!("{name}_")) => format!("r#{name}"),
-        name => name.to_owned(),
+        name => names::identifier(name),
     }
 }
 

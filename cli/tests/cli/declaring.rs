@@ -109,6 +109,13 @@ fn what_the_macro_cannot_have_is_given_as_text() {
     if let Some(printed) = printed_by("cc", "c", &whole) {
         assert_eq!(printed.trim_end(), "{0@0: u64, class@8: u64, deep@16: [[[u8; 2]; 2]; 2]}");
     }
+    // In C++ a queue finds it by the type.
+    let source = run(&["schema", &name, "--cpp"]).expect(0).text().to_owned();
+    let whole =
+        format!("{source}#include <cstdio>\nint main() {{ return std::puts(shmq::options(4).of<Message>().structure) < 0; }}\n");
+    if let Some(printed) = printed_by("c++", "cpp", &whole) {
+        assert_eq!(printed.trim_end(), "{0@0: u64, class@8: u64, deep@16: [[[u8; 2]; 2]; 2]}");
+    }
     for (structure, size, align, line) in [
         ("u64", 8, 8, "typedef uint64_t Message;"),
         ("[f32; 3]", 12, 4, "typedef float Message[3];"),
