@@ -219,6 +219,8 @@ public:
         using X = std::remove_extent_t<T>;
         static_assert(std::extent<T>::value == 0, "shmq: messages of a fixed number of elements are std::array<X, N>");
         static_assert(std::is_trivially_copyable<X>::value, "shmq: messages are trivially copyable: they are copied byte by byte");
+        static_assert(!std::is_const<X>::value, "shmq: messages are no constants: getters write them");
+        static_assert(!std::is_same<T, bool[]>::value, "shmq: slices of bool are slices of std::uint8_t: std::vector<bool> has no bytes");
         ::shmq_queue_options made = raw();
         made.form = std::is_array<T>::value ? SHMQ_FORM_SLICE : SHMQ_FORM_VALUE;
         made.message_size = sizeof(X);
