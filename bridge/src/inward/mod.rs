@@ -27,6 +27,8 @@
 //! 6. A message is put only while the server counts it as this bridge's: it came, or its renewal was
 //!    confirmed, less than the ack wait ago. A bridge that was stopped or cut off for longer leaves
 //!    what it holds to the server.
+//! 7. On a new connection nothing is asked for, and nothing acked, before the stream was found to be
+//!    the same: another one of that name has other messages at the sequences that are known.
 //!
 //! | file | subject |
 //! |---|---|

@@ -29,6 +29,8 @@ pub enum Note {
         highest: u64,
         /// What it is made to be.
         config: Box<stream::Config>,
+        /// The connection that was asked by: their count.
+        connection: u64,
     },
     /// The stream is gone.
     NoStream,
@@ -41,15 +43,21 @@ pub enum Note {
 /// Bound on one question; without an answer it is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks for the consumer's floor, and, if it is said what the highest sequence is that was put, for
-/// the stream's end.
-pub async fn ask(jetstream: Context, stream: Stream, consumer: String, highest: Option<u64>, notes: Sender<Note>) {
+/// Asks for the consumer's floor, and, if it is said what the highest sequence is that was put, and
+/// by which connection, for the stream's end.
+pub async fn ask(jetstream: Context, stream: Stream, consumer: String, about_stream: Option<(u64, u64)>, notes: Sender<Note>) {
     let name = stream.cached_info().config.name.clone();
-    if let Some(highest) = highest {
+    if let Some((highest, connection)) = about_stream {
         let note = match tokio::time::timeout(PATIENCE, jetstream.get_stream(&name)).await {
             Ok(Ok(stream)) => {
                 let (created, info) = (super::consumer::made(&stream), stream.cached_info());
-                Some(Note::Stream { last: info.state.last_sequence, created, highest, config: Box::new(info.config.clone()) })
+                Some(Note::Stream {
+                    last: info.state.last_sequence,
+                    created,
+                    highest,
+                    config: Box::new(info.config.clone()),
+                    connection,
+                })
             }
             Ok(Err(error)) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10059 => Some(Note::NoStream),

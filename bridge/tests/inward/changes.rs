@@ -151,3 +151,27 @@ pub fn dead_letters_that_would_come_again_are_refused() {
     let mut running = stage.start(&["--ack-on", "done", "--dead-letters", "DEAD"]);
     running.wait_for("in: carrying", rig::SOON);
 }
+
+pub fn another_store_at_the_same_address_loses_nothing() {
+    let mut stage = Stage::new();
+    let mut running = stage.start(&[]);
+    running.wait_for("in: carrying", rig::SOON);
+    stage.publish(0..50);
+    assert_eq!(stage.get(50), (0..50).collect::<Vec<_>>());
+    stage.wait_for_stream(0);
+    // The same names, and the same sequences, of other messages.
+    let mut other = Server::start();
+    let admin = rig::Admin::connect(&other.url());
+    admin.make(work_queue(STREAM));
+    admin.publish(STREAM, (100..150).map(rig::roles::message));
+    other.kill();
+    stage.server.kill();
+    std::fs::remove_dir_all(stage.server.store()).expect("a store");
+    let copied = std::process::Command::new("cp").arg("-a").arg(other.store()).arg(stage.server.store()).status();
+    assert!(copied.is_ok_and(|status| status.success()));
+    stage.server.restart();
+    assert_eq!(running.wait(rig::SOON), 10, "{}", running.output());
+    // None was taken for one that is known, and acked.
+    let admin = rig::Admin::connect(&stage.server.url());
+    assert_eq!(admin.state(STREAM).messages, 50, "{}", running.output());
+}

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         with_ack_on_done_the_stream_keeps_what_the_workers_have,
         with_ack_on_done_what_was_given_up_becomes_a_letter,
         with_ack_on_done_a_killed_bridge_asks_what_became_of_it,
+        another_store_at_the_same_address_loses_nothing,
         a_queue_that_loses_its_name_ends_the_bridge,
         a_consumer_that_was_deleted_is_refused_where_the_stream_keeps_messages,
         a_stream_or_consumer_that_is_changed_to_lose_messages_ends_the_bridge,

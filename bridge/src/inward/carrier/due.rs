@@ -32,9 +32,9 @@ impl Carrier<'_> {
                 self.last.renewal = Instant::now();
                 let _ = timeout(SEND, self.renew()).await;
             }
-            let is_of_use = self.unknown_runs > 0 || self.acks.has_old();
+            let is_of_use = self.unknown_runs > 0 || self.acks.has_old() || !self.is_verified;
             if self.last.ask.elapsed() >= if is_of_use { ASK_SOON } else { ASK_ANYWAY } {
-                self.watch(self.last.asked_for_stream.elapsed() >= ASK_ANYWAY);
+                self.watch(!self.is_verified || self.last.asked_for_stream.elapsed() >= ASK_ANYWAY);
             }
         }
         self.show_progress();
@@ -105,8 +105,8 @@ impl Carrier<'_> {
             self.last.asked_for_stream = self.last.ask;
         }
         let (jetstream, stream, notes) = (self.server.jetstream.clone(), self.stream.clone(), self.notes.0.clone());
-        let highest = for_stream_too.then(|| self.seen.highest());
-        tokio::spawn(watch::ask(jetstream, stream, self.settings.consumer(), highest, notes));
+        let about_stream = for_stream_too.then(|| (self.seen.highest(), self.connection));
+        tokio::spawn(watch::ask(jetstream, stream, self.settings.consumer(), about_stream, notes));
     }
 
     pub(super) fn show_progress(&mut self) {

@@ -74,7 +74,7 @@ enum Event {
     Message(Option<Message>),
     Answer(Option<Message>),
     Note(Note),
-    Connected,
+    Connected(u64),
     Tick,
     Stop,
 }
@@ -102,6 +102,10 @@ pub struct Carrier<'a> {
     named: Named,
     /// When the consumer was made.
     consumer: u64,
+    /// How often there was a connection; and whether the stream was found to be the same on this
+    /// one (`mod.rs`, Invariant 7).
+    connection: u64,
+    is_verified: bool,
     unknown_runs: usize,
     letters_wait_until: Option<Instant>,
 }
@@ -167,6 +171,8 @@ impl<'a> Carrier<'a> {
             renewed: Renewed::default(),
             named,
             consumer: made,
+            connection: 0,
+            is_verified: false,
             unknown_runs: 1,
             letters_wait_until: None,
             server: server.clone(),
@@ -179,16 +185,16 @@ impl<'a> Carrier<'a> {
     /// [`Failure`]; nothing was lost.
     pub async fn run(&mut self, stop: &Stop) -> Result<(), Failure> {
         let mut connections = self.server.connections.clone();
-        connections.mark_unchanged();
+        self.connection = *connections.borrow_and_update();
+        self.watch(true);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.ask().await;
         loop {
             let event = tokio::select! {
                 message = self.pulls.messages.next() => Event::Message(message),
                 answer = self.acks.answers.next() => Event::Answer(answer),
                 Some(note) = self.notes.1.recv() => Event::Note(note),
-                Ok(()) = connections.changed() => Event::Connected,
+                Ok(()) = connections.changed() => Event::Connected(*connections.borrow_and_update()),
                 _ = ticks.tick() => Event::Tick,
                 () = stop.wait() => Event::Stop,
             };
@@ -221,7 +227,8 @@ impl<'a> Carrier<'a> {
                 Err(Failure::Unreachable { server: self.server.address.clone(), why: "the connection was closed".into() })
             }
             Event::Note(note) => self.note(note).await,
-            Event::Connected => {
+            Event::Connected(connection) => {
+                (self.connection, self.is_verified) = (connection, false);
                 self.pulls.forget();
                 self.acks.send_again(true);
                 self.counters.in_reconnects.fetch_add(1, Relaxed);
@@ -287,12 +294,14 @@ impl<'a> Carrier<'a> {
                 self.waits.confirmed_up_to(floor);
                 Ok(())
             }
-            Note::Stream { last, created, highest, config } => {
+            Note::Stream { last, created, highest, config, connection } => {
                 consumer::check(&config, self.settings)?;
                 if created != consumer::made(&self.stream) {
                     return Err(identity(self.settings, words_for(Refusal::Stream)));
                 }
-                check_sequence(highest, last, self.settings)
+                check_sequence(highest, last, self.settings)?;
+                self.is_verified |= connection == self.connection;
+                Ok(())
             }
             Note::NoStream => Err(Failure::NoStream { stream: self.settings.stream.clone() }),
             Note::NoConsumer => Err(Failure::Stream {
@@ -324,14 +333,14 @@ impl<'a> Carrier<'a> {
     }
 
     async fn flush(&mut self) {
-        if self.is_connected() {
+        if self.is_connected() && self.is_verified {
             let _ = timeout(SEND, self.acks.flush()).await;
         }
     }
 
     async fn ask(&mut self) {
         let held = self.held.len();
-        if self.is_connected() {
+        if self.is_connected() && self.is_verified {
             let _ = timeout(SEND, self.pulls.ask(held)).await;
         }
     }
@@ -341,7 +350,7 @@ impl<'a> Carrier<'a> {
     /// server has them all.
     async fn give_back(&mut self) {
         let given_back: Vec<Subject> = self.held.drain(..).map(|held| held.reply).collect();
-        let Some((last, others)) = given_back.split_last() else { return };
+        let Some((last, others)) = given_back.split_last().filter(|_| self.is_verified) else { return };
         let (client, nak) = (self.server.client.clone(), Bytes::from_static(b"-NAK"));
         for reply in others {
             let _ = client.publish(reply.clone(), nak.clone()).await;
