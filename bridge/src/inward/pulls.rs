@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How long the server keeps a request.
 const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A request ends when it has had so many bytes, however few messages: they wait in this process.
+/// More than the largest message that a server can be made to take.
+const MOST_BYTES: usize = 96 << 20;
 
 /// Requests that are under way, and their messages.
 pub struct Pulls {
@@ -55,7 +58,13 @@ impl Pulls {
             return;
         }
         let batch = self.prefetch - on_the_way;
-        let config = BatchConfig { batch, expires: Some(EXPIRES), idle_heartbeat: HEARTBEAT, ..BatchConfig::default() };
+        let config = BatchConfig {
+            batch,
+            max_bytes: MOST_BYTES,
+            expires: Some(EXPIRES),
+            idle_heartbeat: HEARTBEAT,
+            ..BatchConfig::default()
+        };
         // An error is a connection that is lost: it is asked again when it is back.
         if self.consumer.request_batch(config, self.inbox.clone()).await.is_ok() {
             self.asked += batch;

@@ -152,3 +152,19 @@ pub fn a_bridge_that_is_ended_and_started_again_keeps_the_order() {
     assert!(stage.get(1500) == (0..1500).collect::<Vec<_>>(), "their order changed");
     assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
 }
+
+pub fn large_messages_come_in_requests_that_are_bounded_by_bytes() {
+    let stage = Stage::with(Server::start(), 2 << 20);
+    let large = |number: u64| [&number.to_le_bytes()[..], &vec![number as u8; 500_000]].concat();
+    // More than one request has.
+    (0..300).for_each(|number| stage.admin.publish(STREAM, [large(number)]));
+    let mut running = stage.start(&[]);
+    for number in 0..300 {
+        let bytes = stage.queue.get_timeout(rig::SOON).unwrap_or_else(|error| panic!("{number}: {error}; {}", stage.says()));
+        assert!(bytes == large(number), "message {number}");
+    }
+    stage.wait_for_stream(0);
+    let consumer = stage.admin.consumer(STREAM, &format!("shmq-{}", stage.name));
+    assert_eq!(consumer.num_redelivered, 0, "{consumer:?}");
+    assert_eq!(running.terminate(rig::SOON), 0, "{}", running.output());
+}

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         what_is_published_arrives_once_and_in_order,
         a_full_queue_delays_and_nothing_comes_twice,
         all_that_has_come_is_renewed_however_much_it_is,
+        large_messages_come_in_requests_that_are_bounded_by_bytes,
         a_bridge_that_is_ended_and_started_again_keeps_the_order,
         bridges_of_two_queues_share_one_consumer,
         others_may_put_with_shared,
