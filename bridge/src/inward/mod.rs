@@ -24,11 +24,11 @@
 //! 4. What is held and not acked is renewed (`+WPI`) three times in each ack wait while there is a
 //!    connection: the server gives it to no other bridge while this one lives and is connected.
 //! 5. One task does all of it, and messages are put in the order in which the server sends them.
-//! 6. A message is put only while the server counts it as this bridge's: it came, or its renewal was
-//!    confirmed, less than the ack wait ago. A bridge that was stopped or cut off for longer leaves
-//!    what it holds to the server.
-//! 7. On a new connection nothing is asked for, and nothing acked, before the stream was found to be
-//!    the same: another one of that name has other messages at the sequences that are known.
+//! 6. A message is put only while the server counts it as this bridge's: it came, or its renewal
+//!    was confirmed, less than the ack wait ago. A bridge that was stopped or cut off for longer
+//!    leaves what it holds to the server.
+//! 7. On a new connection nothing is asked for, and nothing acked, before the stream was found to
+//!    be the same: another one of that name has other messages at the sequences that are known.
 //!
 //! | file | subject |
 //! |---|---|

@@ -27,13 +27,14 @@
 //! 2. Only the last message of the last run may not have been put: each `begin` comes after the
 //!    `settle` of the one before it, which says so.
 //! 3. So a successor knows of the message that is in doubt: it was put if the queue's count is
-//!    beyond `puts + (number of bits) - 1` (Invariant 1). That count is exact for the owner of the put side,
-//!    and for puts by copy, whose commit is one store. Where others put too, or the message is
-//!    spilled, the count proves nothing: then it is put again.
+//!    beyond `puts + (number of bits) - 1` (Invariant 1). That count is exact for the owner of the
+//!    put side, and for puts by copy, whose commit is one store. Where others put too, or the
+//!    message is spilled, the count proves nothing: then it is put again.
 //! 4. What is in a run is not put. So a sequence is put once, for as long as its run is kept, and a
 //!    run is kept until the acks of all of it were confirmed, and 60 s of connected time longer.
-//! 5. A run's words are written before `end` covers it, and a message is added to it by one store, of
-//!    its bit. Bits are added in ascending order only: the last message of a run is its highest bit.
+//! 5. A run's words are written before `end` covers it, and a message is added to it by one store,
+//!    of its bit. Bits are added in ascending order only: the last message of a run is its highest
+//!    bit.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU64;
