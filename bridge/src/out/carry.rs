@@ -232,6 +232,10 @@ impl Bridge<'_> {
             if let Err(trouble) = result {
                 return Some(trouble);
             }
+            // One finds out whether there is room again.
+            if self.is_full {
+                break;
+            }
         }
         self.counters.out_under_way.store(self.flight.len() as u64, Relaxed);
         None
