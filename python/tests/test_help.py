@@ -94,7 +94,7 @@ def has_examples(path):
     return ">>>" in (inspect.getdoc(DOCUMENTED[path]) or "")
 
 
-@pytest.mark.parametrize("path", filter(has_examples, DOCUMENTED))
+@pytest.mark.parametrize("path", [path for path in DOCUMENTED if has_examples(path)])
 def test_examples_run(path):
     import shmq.multiprocessing as multiprocessing
 
