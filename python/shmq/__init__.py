@@ -6,7 +6,8 @@ multiprocessing changes its import: `from shmq.multiprocessing import Process, Q
 
 from . import _processes, _shmq
 from ._queues import JoinableQueue, Queue, SimpleQueue
-from ._shmq import Array, ArrayLease, ArrayLoan, ArraySample, BytesQueue, Error, Lagged, Lease, Publisher, Subscriber, Topic
+from ._shmq import Array, ArrayLease, ArrayLoan, ArraySample, BytesQueue, DeadLetter, DeadLetters, Error, Lagged, Lease
+from ._shmq import Publisher, Subscriber, Topic
 from ._structs import StructQueue
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "ArrayLoan",
     "ArraySample",
     "BytesQueue",
+    "DeadLetter",
+    "DeadLetters",
     "Empty",
     "Error",
     "Full",

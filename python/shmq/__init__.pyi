@@ -9,6 +9,8 @@ from ._shmq import ArrayLease as ArrayLease
 from ._shmq import ArrayLoan as ArrayLoan
 from ._shmq import ArraySample as ArraySample
 from ._shmq import BytesQueue as BytesQueue
+from ._shmq import DeadLetter as DeadLetter
+from ._shmq import DeadLetters as DeadLetters
 from ._shmq import Error as Error
 from ._shmq import Lagged as Lagged
 from ._shmq import Lease as Lease
@@ -24,6 +26,8 @@ __all__ = [
     "ArrayLoan",
     "ArraySample",
     "BytesQueue",
+    "DeadLetter",
+    "DeadLetters",
     "Empty",
     "Error",
     "Full",

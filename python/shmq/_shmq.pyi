@@ -1,6 +1,6 @@
 from collections.abc import Coroutine, Iterable, Iterator
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Self, SupportsIndex, TypeVar
+from typing import Any, Generic, Self, SupportsIndex, TypeVar, final, type_check_only
 
 from typing_extensions import Buffer
 
@@ -61,6 +61,7 @@ class ArrayLease(Array):
         self, class_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None: ...
 
+@final
 class ArraySample(Array):
     def release(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -68,6 +69,7 @@ class ArraySample(Array):
         self, class_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None: ...
 
+@final
 class Publisher(Generic[_T]):
     def publish(self, obj: _T, block: bool = True, timeout: float | None = None) -> None: ...
     def loan(self, shape: _Shape, dtype: _DType, block: bool = True, timeout: float | None = None) -> ArrayLoan: ...
@@ -79,6 +81,7 @@ class Publisher(Generic[_T]):
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 
+@final
 class Subscriber(Generic[_T]):
     def get(self, block: bool = True, timeout: float | None = None) -> _T: ...
     def get_nowait(self) -> _T: ...

@@ -132,8 +132,6 @@ def dtype_of(structure):
 class StructQueue(BytesQueue):
     """A queue of plain structs: of numpy records, which a Rust program has as #[shmq::message] structs.
 
-    StructQueue(name=None, *, dtype, maxsize=1000, persist=None)
-
     Opens the queue of that name, or creates it; ValueError names both schemas if they differ.
     StructQueue.open(name) needs no dtype: it has that of the segment.
     """
@@ -148,14 +146,22 @@ class StructQueue(BytesQueue):
 
     @classmethod
     def open(cls, name, timeout=0.0):
-        """The queue of that name, which another process created, in Python or in Rust."""
+        """The queue of that name, which another process created, in Python or in Rust, with its dtype.
+
+        timeout: how long to wait until it is created, in seconds; None waits for ever. Raises as
+        Queue.open, and ValueError if its messages are no structs, or have fields that numpy lacks.
+
+            >>> q = shmq.StructQueue("help-struct", dtype=[("price", "<f8")])
+            >>> shmq.StructQueue.open("help-struct").dtype.names
+            ('price',)
+        """
         queue = cls._open_values(name, timeout)
         queue.dtype  # noqa: B018 - an error of the schema belongs here
         return queue
 
     @property
     def dtype(self):
-        """The dtype of its records."""
+        """The dtype of its records, as the segment says it."""
         if not hasattr(self, "_dtype"):
             structure = self._structure
             if structure is None or structure[2] is None:
@@ -167,21 +173,44 @@ class StructQueue(BytesQueue):
         return self._dtype
 
     def put(self, value, block=True, timeout=None):
-        """Puts a record: one of numpy's, or a tuple of its fields. Waits as Queue.put."""
+        """Puts a record: one of numpy's, or a tuple of its fields.
+
+        block: False makes it one try. timeout: how long to wait for room, in seconds; None waits for
+        ever. Raises queue.Full, ShutDown, or what numpy raises of another shape.
+
+            >>> q = shmq.StructQueue(dtype=[("price", "<f8"), ("volume", "<u8")])
+            >>> q.put((99.5, 7))
+        """
         import numpy
 
         super().put(numpy.array(value, self.dtype).reshape(()).tobytes(), block, timeout)
 
     def put_nowait(self, value):
-        """put(value, block=False)"""
+        """put(value, block=False): queue.Full at once if there is no room.
+
+            >>> shmq.StructQueue(dtype=[("price", "<f8")]).put_nowait((99.5,))
+        """
         self.put(value, False)
 
     def get(self, block=True, timeout=None):
-        """Takes the next record. Waits as Queue.get."""
+        """Takes the next record, a numpy.void: record["price"].
+
+        block: False makes it one try. timeout: how long to wait for a record, in seconds; None waits
+        for ever. Raises queue.Empty, ShutDown. At most once, as Queue.get.
+
+            >>> q = shmq.StructQueue(dtype=[("price", "<f8")])
+            >>> q.put((99.5,)); float(q.get(timeout=5)["price"])
+            99.5
+        """
         import numpy
 
         return numpy.frombuffer(super().get(block, timeout), self.dtype)[0]
 
     def get_nowait(self):
-        """get(block=False)"""
+        """get(block=False): queue.Empty at once if there is no record.
+
+            >>> shmq.StructQueue(dtype=[("price", "<f8")]).get_nowait()
+            Traceback (most recent call last):
+            _queue.Empty
+        """
         return self.get(False)

@@ -13,6 +13,7 @@
 //! 2. It is raised by that call; or, if that call has an outcome all the same, which is not to be lost,
 //!    right behind it.
 
+use crate::errors;
 use crate::events;
 use pyo3::ffi;
 use pyo3::prelude::*;

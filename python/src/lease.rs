@@ -29,13 +29,14 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub fn new(py: Python<'_>, lease: AckLease<'static, [u8]>) -> PyResult<Lease> {
+    /// `gives_up`: does the queue give up what is delivered too often?
+    pub fn new(py: Python<'_>, lease: AckLease<'static, [u8]>, gives_up: bool) -> PyResult<Lease> {
         let deliveries = lease.deliveries();
         match pickle::load(py, lease.to_vec()) {
             Ok(value) => Ok(Lease { lease: Mutex::new(Some(lease)), value: value.unbind(), deliveries }),
             Err(error) => {
-                if is_of_the_object(py, &error) {
-                    // It would never be loaded: as `get`, it takes it.
+                if is_of_the_object(py, &error) && !gives_up {
+                    // It would come back for ever: as `get`, it takes it.
                     lease.ack().map_err(|error| errors::of_get(py, error))?;
                 }
                 Err(error)

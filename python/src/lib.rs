@@ -8,7 +8,9 @@
 //! | how is an array written and read in place? | `arrays` |
 //! | which exception is which error? | `errors` |
 //! | what is logged, and where? | `events` |
+//! | how is an argument taken? | `arguments` |
 
+mod arguments;
 mod arrays;
 mod bytes_queue;
 mod errors;
@@ -17,6 +19,7 @@ mod handle;
 mod in_place;
 mod interrupt;
 mod lease;
+mod letters;
 mod pickle;
 mod queue;
 mod readiness;
@@ -40,13 +43,17 @@ mod _shmq {
     #[pymodule_export]
     use super::lease::Lease;
     #[pymodule_export]
+    use super::letters::{DeadLetter, DeadLetters};
+    #[pymodule_export]
     use super::queue::Queue;
     #[pymodule_export]
     use super::role::{Role, Taken};
     #[pymodule_export]
     use super::sync::{Condvar, Event, Lock, RLock, Semaphore};
     #[pymodule_export]
-    use super::topic::{Subscriber, Topic};
+    use super::tasks::{Task, Tasks};
+    #[pymodule_export]
+    use super::topic::{Publisher, Subscriber, Topic};
     use pyo3::exceptions::PyImportError;
     use pyo3::ffi;
     use pyo3::prelude::*;

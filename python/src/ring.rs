@@ -34,9 +34,13 @@ fn wait<T: Send, E: Interruptible + Send>(
     }
 }
 
+/// From here on other threads may run while bytes are copied.
+pub const LONG_COPY: usize = 256 << 10;
+
 #[inline]
 pub fn put(py: Python<'_>, ring: &Ring, bytes: &[u8], block: bool, timeout: Option<f64>) -> PyResult<()> {
-    let put = match ring.try_put(bytes) {
+    let tried = if bytes.len() < LONG_COPY { ring.try_put(bytes) } else { py.detach(|| ring.try_put(bytes)) };
+    let put = match tried {
         Err(PutError::Full | PutError::Busy) if block => {
             wait(py, timeout, || ring.put(bytes), |deadline| ring.put_deadline(bytes, deadline))?
         }

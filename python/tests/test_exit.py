@@ -112,43 +112,6 @@ def test_ctrl_c_ends_a_program_that_waits():
     assert not has_segment(name)
 
 
-def test_queues_and_descriptors_do_not_pile_up(run):
-    [before, after] = run(
-        """
-        import os, shmq
-        from shmq import multiprocessing
-        def make(count):
-            for _ in range(count):
-                q = shmq.Queue(3, capacity_bytes=4096)
-                q.put(1); q.get()
-                with multiprocessing.Lock(), multiprocessing.Condition(): pass
-            return len(os.listdir("/proc/self/fd"))
-        print(make(10), make(500), sep="\\n")
-        """
-    )
-    assert before == after
-
-
-def test_forks_beside_a_thread_that_waits(run):
-    [said] = run(
-        """
-        import os, shmq, threading, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside a thread
-        q, never = shmq.Queue(), shmq.Queue()
-        threading.Thread(target=never.get, daemon=True).start()
-        for n in range(100):
-            pid = os.fork()
-            if pid == 0:
-                q.put([n])
-                os._exit(0)
-            assert q.get(timeout=30) == [n]
-            os.waitpid(pid, 0)
-        print("done")
-        """
-    )
-    assert said == "done"
-
-
 def test_a_finalizer_that_waits_does_not_hold_the_end_up(run):
     said = run(
         """

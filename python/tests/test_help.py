@@ -43,7 +43,7 @@ def test_what_is_public_is_found():
 @pytest.mark.parametrize("path", DOCUMENTED)
 def test_help_says_something(path):
     text = inspect.getdoc(DOCUMENTED[path]) or ""
-    assert len(text.split()) >= 8, text
+    assert len(text.split()) >= (8 if callable(DOCUMENTED[path]) else 2), text
     # The signature is no part of it: help() shows that by itself.
     assert not text.startswith(path.rpartition(".")[2] + "("), text
 

@@ -46,6 +46,9 @@ def rust(program):
             return process
 
         yield start
+    # What was killed last leaves its names until they are used again.
+    for path in pathlib.Path("/dev/shm").glob(f"shmq.interop-{os.getpid()}-*"):
+        shmq.BytesQueue.unlink(path.name.removeprefix("shmq."))
 
 
 @pytest.fixture

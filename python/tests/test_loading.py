@@ -1,6 +1,7 @@
 """Objects whose pickling and loading do what they want: raise, fork, use the queue that they are in."""
 
 import os
+import time
 
 import pytest
 
@@ -47,6 +48,41 @@ def test_a_lease_of_what_cannot_be_loaded_takes_it():
     with q.lease() as obj:
         assert obj == "next"
     assert q.empty()
+
+
+@pytest.fixture
+def letters():
+    name = f"letters-{os.getpid()}"
+    yield shmq.DeadLetters(name)
+    shmq.DeadLetters.unlink(name)
+
+
+def test_what_cannot_be_loaded_is_given_up_to_the_dead_letters(letters):
+    q = shmq.Queue(max_deliveries=2, dead_letters=letters.name)
+    q.put_many([Loads(refuse), "next"])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not to be loaded"):
+            q.lease()
+    with q.lease() as obj:
+        assert obj == "next"
+    letter = letters.get(timeout=30)
+    assert (letter.queue, letter.deliveries) == (q.name, 2)
+    with pytest.raises(ValueError, match="not to be loaded"):
+        letter.load()
+
+
+def test_what_was_given_back_too_often_is_a_dead_letter(letters):
+    q = shmq.Queue(max_deliveries=1, dead_letters=letters.name)
+    q.put({"job": 1})
+    q.lease().give_back()
+    with pytest.raises(shmq.Empty):
+        q.get_nowait()
+    assert letters.qsize() == 1
+    letter = letters.get()
+    assert (letter.load(), letter.deliveries) == ({"job": 1}, 1)
+    assert abs(letter.given_up - time.time()) < 60
+    with pytest.raises(shmq.Empty):
+        letters.get(timeout=0.01)
 
 
 def test_loading_may_fork():

@@ -3,6 +3,9 @@
 import importlib
 import multiprocessing as theirs
 import pkgutil
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import connection
 
 import pytest
 
@@ -83,3 +86,24 @@ def test_the_hook_for_errors_is_honoured():
     assert q.empty()
     with pytest.raises(Exception, match="pickle|local object"):
         ours.Queue().put(unpicklable)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_concurrent_futures_takes_a_context(method):
+    # Its results come by the context's SimpleQueue, which it waits for beside its workers.
+    with ProcessPoolExecutor(2, mp_context=ours.get_context(method)) as executor:
+        assert list(executor.map(abs, range(-50, 0), timeout=60)) == list(range(50, 0, -1))
+
+
+def test_a_simple_queue_is_waited_for_beside_pipes():
+    q, (reader, writer) = ours.SimpleQueue(), ours.Pipe(duplex=False)
+    both = [q._reader, reader]
+    assert connection.wait(both, timeout=0.01) == []
+    writer.send("by the pipe")
+    assert connection.wait(both, timeout=30) == [reader]
+    assert reader.recv() == "by the pipe"
+    threading.Timer(0.1, q.put, ("by the queue",)).start()
+    assert connection.wait(both, timeout=30) == [q._reader]
+    assert connection.wait(both, timeout=30) == [q._reader]
+    assert q._reader.recv() == "by the queue"
+    assert connection.wait(both, timeout=0.01) == []

@@ -359,7 +359,7 @@ class TestAsyncio:
             time.sleep(0.1)
             topic.publish("from a child")
 
-        child(publish)
+        pid = child(publish)
 
         async def main():
             ticks = 0
@@ -377,6 +377,7 @@ class TestAsyncio:
             return got
 
         assert run_async(main()) == "from a child"
+        os.waitpid(pid, 0)  # It ends as a killed one does: the topic goes with the last user that lives.
 
     def test_every_task_sees_every_object(self):
         topic = shmq.Topic()
@@ -458,3 +459,19 @@ class TestAsyncio:
             return len(os.listdir("/proc/self/fd"))
 
         assert run_async(main()) <= run_async(main()) + 2
+
+
+def test_the_dead_are_not_counted(child):
+    topic = shmq.Topic()
+
+    def subscribe():
+        subscriber = topic.subscribe()
+        time.sleep(60)
+        del subscriber
+
+    pid = child(subscribe)
+    topic.wait_subscribers(1, timeout=30)
+    assert topic.subscribers == 1
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert topic.subscribers == 0

@@ -148,6 +148,18 @@ impl DynQueue {
         self.bytes.close();
     }
 
+    /// After how many deliveries a message is given up; 0: never. What its creator asked for, as
+    /// [`QueueBuilder::max_deliveries`](crate::QueueBuilder::max_deliveries).
+    ///
+    /// ```
+    /// let queue = shmq::DynQueue::builder(shmq::MessageLayout::of::<u64>()).capacity(4).max_deliveries(3).create()?;
+    /// assert_eq!(queue.max_deliveries(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_deliveries(&self) -> u32 {
+        self.bytes.max_deliveries()
+    }
+
     /// Was it closed, by any process?
     ///
     /// ```

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         lengths::cases(),
         endpoints::cases(),
         topics::cases(),
+        vectored::cases(),
         mutex::cases(),
     ]
     .concat();

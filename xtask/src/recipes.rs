@@ -28,6 +28,7 @@ pub const CI: &[Recipe] = &[
     recipe("test", "the README's command, and that doctests are merged", test),
     recipe("cli", "the command", || run_each(&[], &["cargo test --locked -p shmq-cli"])),
     recipe("python", "the Python package, with CPython's own tests (Python 3.11 or newer)", || run_script(".ci/python")),
+    recipe("bridge", "the bridge to NATS, beside real servers (PyPI has them)", || run_script(".ci/bridge")),
     recipe("capi", "the C interface: shmq.h, its tests by gcc and clang and under sanitizers, its ABI", || {
         run_script(".ci/capi")
     }),

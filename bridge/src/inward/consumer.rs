@@ -8,9 +8,9 @@ use crate::settings::{AckOn, InSettings};
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer};
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{self, RetentionPolicy, Stream};
+use async_nats::jetstream::stream::{self, ConsumerErrorKind, RetentionPolicy, Stream};
 use shmq::DynQueue;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The stream, which must lose nothing, and have messages of the queue's type.
 ///
@@ -60,6 +60,39 @@ pub fn made(stream: &Stream) -> u64 {
     stream.cached_info().created.unix_timestamp_nanos() as u64
 }
 
+/// Why something was not had of the server.
+enum NotHad {
+    /// The server says no.
+    For(Failure),
+    /// It is away, starting, or slow: ask again.
+    Away(String),
+}
+
+/// How long a start asks a server that does not answer, and how often.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(200);
+
+/// JetStream's code while it is not available: after a start, or without a leader.
+const STARTING: usize = 503;
+
+/// Asks again while the server does not answer.
+async fn answered<T, F: Future<Output = Result<T, NotHad>>>(server: &Server, ask: impl Fn() -> F) -> Result<T, Failure> {
+    let deadline = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(NotHad::For(failure)) => return Err(failure),
+            Err(NotHad::Away(why)) if Instant::now() >= deadline => {
+                return Err(Failure::Unreachable { server: server.address.clone(), why });
+            }
+            Err(NotHad::Away(why)) => {
+                tracing::debug!(why, "in: asking again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
 /// The same of a consumer.
 pub fn created(info: &consumer::Info) -> u64 {
     info.created.unix_timestamp_nanos() as u64
@@ -69,29 +102,52 @@ pub fn created(info: &consumer::Info) -> u64 {
 ///
 /// # Errors
 /// [`Failure::Stream`] if it is not what it must be.
-pub async fn find(stream: &Stream, settings: &InSettings) -> Result<Option<PullConsumer>, Failure> {
+pub async fn find(server: &Server, stream: &Stream, settings: &InSettings) -> Result<Option<PullConsumer>, Failure> {
     let name = settings.consumer();
-    let failed = |error: &dyn std::fmt::Display| refused(settings, format!("the consumer \"{name}\": {error}"));
-    let info = match stream.consumer_info(&name).await {
-        Ok(info) => info,
-        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&error)),
-    };
-    let found = unfit(&info.config, settings);
-    if !found.is_empty() {
-        return Err(refuse(settings, &found));
-    }
-    stream.get_consumer(&name).await.map(Some).map_err(|error| failed(&error))
+    let name = name.as_str();
+    answered(server, || async move {
+        let info = match stream.consumer_info(name).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(match error.kind() {
+                    ConsumerInfoErrorKind::JetStream(error) if error.code() == STARTING => NotHad::Away(error.to_string()),
+                    ConsumerInfoErrorKind::JetStream(_) | ConsumerInfoErrorKind::InvalidName => {
+                        NotHad::For(refused(settings, format!("the consumer \"{name}\": {error}")))
+                    }
+                    ConsumerInfoErrorKind::StreamNotFound => NotHad::For(Failure::NoStream { stream: settings.stream.clone() }),
+                    _ => NotHad::Away(error.to_string()),
+                });
+            }
+        };
+        let found = unfit(&info.config, settings);
+        if !found.is_empty() {
+            return Err(NotHad::For(refuse(settings, &found)));
+        }
+        // It was there just now: what fails is the connection.
+        stream.get_consumer(name).await.map(Some).map_err(|error| NotHad::Away(error.to_string()))
+    })
+    .await
 }
 
-/// Makes it.
+/// Makes it. One that was made just now, by an answer that was lost, is the same.
 ///
 /// # Errors
 /// [`Failure::Stream`].
-pub async fn make(stream: &Stream, settings: &InSettings) -> Result<PullConsumer, Failure> {
+pub async fn make(server: &Server, stream: &Stream, settings: &InSettings) -> Result<PullConsumer, Failure> {
     let name = settings.consumer();
-    let made = stream.create_consumer(config(settings, &name)).await;
-    made.map_err(|error| refused(settings, format!("the consumer \"{name}\" cannot be made: {error}")))
+    let name = name.as_str();
+    answered(server, || async move {
+        let made = stream.create_consumer(config(settings, name)).await;
+        made.map_err(|error| match error.kind() {
+            ConsumerErrorKind::JetStream(error) if error.code() == STARTING => NotHad::Away(error.to_string()),
+            ConsumerErrorKind::JetStream(_) | ConsumerErrorKind::InvalidConsumerType | ConsumerErrorKind::InvalidName => {
+                NotHad::For(refused(settings, format!("the consumer \"{name}\" cannot be made: {error}")))
+            }
+            _ => NotHad::Away(error.to_string()),
+        })
+    })
+    .await
 }
 
 /// Is it the one that the journal was written with (0: none)? A new one of a stream that keeps its

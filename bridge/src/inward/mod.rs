@@ -88,7 +88,7 @@ pub async fn run(settings: &InSettings, server: &ServerSettings, counters: &Coun
         () = stop.wait() => return Ok(()),
     };
     let stream = consumer::stream(&server, settings, &queue).await?;
-    let found = consumer::find(&stream, settings).await?;
+    let found = consumer::find(&server, &stream, settings).await?;
     let of = Of { queue: queue.nonce(), stream: consumer::made(&stream) };
     let journaled =
         if settings.adopt || !Seen::is_begun(journal.words()) { 0 } else { journal.words()[seen::CONSUMER].load(Acquire) };
@@ -101,7 +101,7 @@ pub async fn run(settings: &InSettings, server: &ServerSettings, counters: &Coun
     // Nothing on the server is made before all else is in order.
     let consumer = match found {
         Some(found) => found,
-        None => consumer::make(&stream, settings).await?,
+        None => consumer::make(&server, &stream, settings).await?,
     };
     journal.words()[seen::CONSUMER].store(consumer::created(consumer.cached_info()), Release);
     let mut carrier = Carrier::new(settings, &server, stream, consumer, queue, named, putter, seen, waits, counters).await?;

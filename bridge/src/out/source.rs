@@ -1,6 +1,7 @@
 //! The queue: what it must be to be carried.
 
 use crate::failure::Failure;
+use crate::queue;
 use crate::settings::OutSettings;
 use shmq::inspect::Inspector;
 use shmq::{DynConsumer, DynQueue, GetError};
@@ -12,14 +13,8 @@ use shmq::{DynConsumer, DynQueue, GetError};
 pub(super) fn open(settings: &OutSettings) -> Result<DynQueue, Failure> {
     let name = &settings.queue;
     let refused = |why: &str| Err(Failure::Queue { queue: name.clone(), why: why.to_owned() });
-    let queue = DynQueue::open(name).map_err(|error| Failure::open(name, &error))?;
+    let queue = queue::open(name)?;
     let inspector = Inspector::open(name).map_err(|error| Failure::open(name, &error))?;
-    if !inspector.estimate().persisted {
-        return refused(
-            "it is not persisted: it would end, with its messages, when its last process leaves. Create it with persist(true), or \
-             make it so with `shmq persist`",
-        );
-    }
     if inspector.about().max_deliveries != 0 {
         return refused(
             "it has max_deliveries, which the bridge's own deaths would use up: messages would be given up that no consumer has seen. \

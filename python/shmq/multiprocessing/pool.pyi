@@ -10,12 +10,11 @@ from multiprocessing.pool import (
 )
 from typing import Any
 
-__all__ = ["Pool", "ThreadPool", "WorkerDied", "BrokenPool", "Terminated"]
+from .._pool.errors import BrokenPool as BrokenPool
+from .._pool.errors import Terminated as Terminated
+from .._pool.errors import WorkerDied as WorkerDied
 
 __all__ = ["Pool", "ThreadPool", "WorkerDied", "BrokenPool", "Terminated"]
-
-class BrokenPool(RuntimeError): ...
-class Terminated(RuntimeError): ...
 
 class Pool(_theirs.Pool):
     def __init__(

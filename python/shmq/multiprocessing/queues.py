@@ -37,7 +37,7 @@ class SimpleQueue(_queues.SimpleQueue):
         super().__init__()
 
     def empty(self):
-        """Is there nothing to get?"""
+        """Is there nothing to get? OSError from a closed handle, as of the standard one."""
         if self._closed:
             raise OSError("handle is closed")
         return super().empty()

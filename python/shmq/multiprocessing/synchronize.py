@@ -147,21 +147,29 @@ class Condition:
         return f"<{type(self).__name__}({self._lock}, {self._condvar.waiting()})>"
 
     def wait(self, timeout=None):
-        """Releases the lock, waits for a notice, and acquires the lock again. False after timeout."""
+        """Releases the lock, waits for a notice, and acquires the lock again.
+
+        timeout: how long to wait, in seconds; None waits for ever. False if there was no notice in
+        time. AssertionError if the caller does not hold the lock.
+        """
         assert self._lock._is_mine(), "must acquire() condition before using wait()"
         return self._condvar.wait(self._lock, timeout)
 
     def notify(self, n=1):
-        """Wakes n that wait, if there are so many."""
+        """Wakes n that wait, if there are so many. AssertionError if the caller does not hold the lock."""
         assert self._lock._is_mine(), "lock is not owned"
         self._condvar.notify(n)
 
     def notify_all(self):
-        """Wakes all that wait."""
+        """Wakes all that wait. AssertionError if the caller does not hold the lock."""
         self.notify(sys.maxsize)
 
     def wait_for(self, predicate, timeout=None):
-        """Waits until predicate() is true, for timeout seconds at most; returns what it returned."""
+        """Waits until predicate() is true, and returns what it returned.
+
+        timeout: how long, in seconds; None waits for ever. After that it returns False, or what
+        predicate() returned last.
+        """
         result = predicate()
         deadline = None if timeout is None else time.monotonic() + timeout
         left = None
@@ -177,7 +185,7 @@ class Condition:
 
 class Barrier(_theirs.Barrier):
     """A barrier that breaks if a process is killed while it waits there: the others get
-    BrokenBarrierError.
+    BrokenBarrierError. timeout: that of wait() where it has none, in seconds.
 
     Each process that is counted holds a permit, which comes back if it dies: then there are fewer
     permits in use than processes counted.
@@ -199,7 +207,11 @@ class Barrier(_theirs.Barrier):
         super().__setstate__(state)
 
     def wait(self, timeout=None):
-        """Waits for the other parties. Returns a number, another one to each: 0 to parties - 1."""
+        """Waits for the other parties. Returns a number, another one to each: 0 to parties - 1.
+
+        timeout: how long, in seconds; that of the barrier if it is not given. Raises
+        BrokenBarrierError then, as in all the others, and where one of them is killed while it waits.
+        """
         if timeout is None:
             timeout = self._timeout
         with self._cond:

@@ -52,7 +52,7 @@ impl ArrayLease {
         self.deliveries
     }
 
-    /// release(): the message is done, and its room is free. BufferError, and it stays a lease, if a view
+    /// The message is done, and its room is free. BufferError, and it stays a lease, if a view
     /// of it is alive.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let mut state = slf.as_super().get().state();
@@ -68,7 +68,7 @@ impl ArrayLease {
         }
     }
 
-    /// give_back(): the message is delivered again, to any process, before newer ones; once no view of it
+    /// The message is delivered again, to any process, before newer ones; once no view of it
     /// is alive.
     fn give_back(slf: &Bound<'_, Self>) -> PyResult<()> {
         ArrayLease::give_back_of(slf.as_super().get())

@@ -81,13 +81,13 @@ fn take(array: &Array, aborts_under_view: bool) -> PyResult<Loaned> {
 
 #[pymethods]
 impl ArrayLoan {
-    /// commit(): puts the array. BufferError, and it stays a loan, if a view of it is alive.
+    /// Puts the array. BufferError, and it stays a loan, if a view of it is alive.
     fn commit(slf: &Bound<'_, Self>) -> PyResult<()> {
         let loan = take(slf.as_super().get(), false)?;
         loan.commit().map_err(|error| errors::of_put(slf.py(), error))
     }
 
-    /// abort(): nothing is put. Views that are alive keep its room until they are gone.
+    /// Nothing is put. Views that are alive keep its room until they are gone.
     fn abort(slf: &Bound<'_, Self>) {
         // Under a view it is aborted once that is gone; what has ended stays so.
         drop(take(slf.as_super().get(), true));

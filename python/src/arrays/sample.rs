@@ -55,7 +55,7 @@ impl ArraySample {
 
 #[pymethods]
 impl ArraySample {
-    /// release(): it is passed. BufferError, and it stays a sample, if a view of it is alive.
+    /// It is passed. BufferError, and it stays a sample, if a view of it is alive.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let array = slf.as_super().get();
         let state = array.state();

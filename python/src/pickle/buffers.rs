@@ -12,6 +12,7 @@
 //! 1. The memory of a message that was got is its `Memory`'s alone, never moves, and lives as long as
 //!    any `Region`. Regions do not overlap.
 
+use crate::ring::LONG_COPY;
 use pyo3::buffer::PyBuffer;
 use pyo3::ffi;
 use pyo3::intern;
@@ -29,9 +30,6 @@ const ALIGN: usize = 16;
 
 /// Shorter buffers stay in their pickle.
 const SHORT: usize = 4096;
-
-/// From here on other threads may run while bytes are copied.
-const LONG_COPY: usize = 256 << 10;
 
 /// Where a pickler leaves buffers.
 #[pyclass(module = "shmq._shmq", frozen)]

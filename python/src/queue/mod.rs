@@ -40,7 +40,7 @@ fn pickles() -> MessageLayout {
 /// max_spilled_bytes: memory for objects that are larger than half of that, each in a file of its own
 ///     in shared memory: half of the memory there is if not given. 0: put raises ValueError for them.
 /// max_deliveries, dead_letters: an object that was leased so often and always came back is given
-///     up, to the dead-letter queue of that name.
+///     up, to the DeadLetters of that name.
 /// persist: the queue stays when its last user leaves, until Queue.unlink(name).
 ///
 /// Raises OSError where there is no memory for it, ValueError for a name that cannot be one, or
@@ -302,6 +302,7 @@ impl Queue {
     ///
     /// block: False makes it one try. timeout: how long to wait for an object, in seconds; None
     /// waits for ever. Raises what get() raises.
+    /// An object that cannot be loaded is taken, unless max_deliveries says how often it comes back.
     ///
     /// At least once: if the block raises, or its process is killed in it, the object comes back,
     /// before newer ones, and Lease.deliveries counts. Make the work such that it may be done
@@ -318,7 +319,7 @@ impl Queue {
     #[pyo3(signature = (block=true, timeout=None))]
     fn lease(slf: &Bound<'_, Self>, #[pyo3(from_py_with = truth)] block: bool, timeout: Option<f64>) -> PyResult<Lease> {
         let (py, ring) = (slf.py(), Queue::ring_in_use(slf)?);
-        Lease::new(py, ring::lease(py, ring, block, timeout)?)
+        Lease::new(py, ring::lease(py, ring, block, timeout)?, ring.max_deliveries() != 0)
     }
 
     /// How many objects are in the queue: exact at the instant it is read. Those on lease do not

@@ -1,6 +1,7 @@
 //! `Lock`: not recursive, and any thread of any process may release it.
 
 use super::{Reported, acquire, primitive};
+use crate::arguments::truth;
 use crate::errors;
 use crate::events;
 use crate::handle::{self, Slot};
@@ -48,7 +49,12 @@ impl Lock {
         Ok(acquire(py, block, timeout, || lock.try_acquire(), wait)?.is_some())
     }
 
-    /// release(): whichever thread or process acquired it. ValueError if it is free.
+    /// Releases the lock, whichever thread or process acquired it. ValueError if it is free.
+    ///
+    ///     >>> lock = shmq.multiprocessing.Lock()
+    ///     >>> lock.release()
+    ///     Traceback (most recent call last):
+    ///     ValueError: semaphore or lock released too many times
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         let lock = self.inner()?;
         self.reported.check(lock.owner_died(), lock.name());

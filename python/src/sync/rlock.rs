@@ -1,6 +1,7 @@
 //! `RLock`: owned by one thread of one process, which may acquire it again.
 
 use super::{Reported, acquire, primitive};
+use crate::arguments::truth;
 use crate::errors;
 use crate::events;
 use crate::handle::{self, Slot};
@@ -48,7 +49,10 @@ impl RLock {
         Ok(acquire(py, block, timeout, || lock.try_acquire(), wait)?.is_some())
     }
 
-    /// release(): one level. AssertionError if another thread has it, or none.
+    /// Releases one level. AssertionError if another thread has it, or none.
+    ///
+    ///     >>> lock = shmq.multiprocessing.RLock()
+    ///     >>> with lock, lock: pass
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         let lock = self.inner()?;
         self.reported.check(lock.owner_died(), lock.name());

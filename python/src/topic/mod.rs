@@ -14,7 +14,6 @@ pub use exclusive::Exclusive;
 pub use publisher::Publisher;
 pub use subscriber::Subscriber;
 
-use crate::arguments::truth;
 use crate::errors;
 use crate::handle::{self, Slot};
 use crate::interrupt::{self, Until};
@@ -28,14 +27,26 @@ fn pickles() -> MessageLayout {
     MessageLayout::encoded().type_name("object as pickle")
 }
 
+/// Those of dead processes stay in the segment until a publisher waits for them.
+fn live_subscribers(topic: &DynTopic) -> usize {
+    topic.subscribers().iter().filter(|subscriber| subscriber.is_alive).count()
+}
+
 /// A topic of Python objects between processes: every subscriber sees every object.
-///
-/// Topic(*, name=None, capacity_bytes=None, history=None, persist=None)
 ///
 /// name: programs that give the same name meet in one topic, in whatever order they start.
 /// capacity_bytes: memory for pickled objects, 1 MiB if not given; the largest object takes half.
-/// history: as many of the last objects are for later subscribers too.
-/// persist: the topic stays when its last user leaves, until Topic.unlink(name).
+/// history: as many of the last objects are for later subscribers too. persist: the topic stays
+/// when its last user leaves, until Topic.unlink(name).
+///
+/// A publisher that is killed leaves no part of an object; a subscriber that is killed is waited
+/// for no longer.
+///
+///     >>> topic = shmq.Topic()
+///     >>> first, second = topic.subscribe(), topic.subscribe()
+///     >>> topic.publish({"step": 1})
+///     >>> first.get(), second.get()
+///     ({'step': 1}, {'step': 1})
 #[pyclass(module = "shmq", subclass, frozen, weakref)]
 pub struct Topic {
     slot: Slot<DynTopic>,
@@ -85,7 +96,12 @@ impl Topic {
         self.slot.set(topic.map_err(errors::of_create)?.with_stop(interrupt::stop()))
     }
 
-    /// open(name): the topic of that name, which another process created. FileNotFoundError.
+    /// The topic of that name, which another process created. FileNotFoundError if there is none,
+    /// ValueError if the name is that of something else.
+    ///
+    ///     >>> topic = shmq.Topic(name="help-topic")
+    ///     >>> shmq.Topic.open("help-topic").subscribers
+    ///     0
     #[classmethod]
     fn open(class: &Bound<'_, PyType>, name: &str) -> PyResult<Py<PyAny>> {
         let topic = DynTopic::open_as(name, pickles()).map_err(errors::of_open)?;
@@ -94,23 +110,40 @@ impl Topic {
         Ok(made.unbind())
     }
 
-    /// unlink(name): removes the name. Processes that have the topic open go on with it.
+    /// Removes a name. Processes that have the topic open go on with it. FileNotFoundError if there
+    /// is no such name.
+    ///
+    ///     >>> topic = shmq.Topic(name="help-unlink-topic", persist=True)
+    ///     >>> shmq.Topic.unlink("help-unlink-topic")
     #[staticmethod]
     fn unlink(name: &str) -> PyResult<()> {
         DynTopic::unlink(name).map_err(errors::of_open)
     }
 
-    /// subscribe() -> Subscriber: one that misses nothing from now on; publishers wait for it.
+    /// A subscriber that misses nothing from now on: publishers wait for it when it is a whole
+    /// capacity behind, while its process lives. Error if there is no room for another one.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe()
+    ///     >>> topic.publish("news"); reader.get()
+    ///     'news'
     fn subscribe(&self) -> PyResult<Subscriber> {
         self.subscriber(self.topic()?.subscribe())
     }
 
-    /// subscribe_lossy() -> Subscriber: one that is never waited for. What it missed it knows.
+    /// A subscriber that no publisher waits for. What it missed it knows: get() raises Lagged once.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe_lossy()
+    ///     >>> topic.publish("old"); topic.publish("new"); reader.latest()
+    ///     'new'
     fn subscribe_lossy(&self) -> PyResult<Subscriber> {
         self.subscriber(self.topic()?.subscribe_lossy())
     }
 
-    /// wait_subscribers(n, timeout=None): until there are n of subscribe(). TimeoutError.
+    /// Waits until there are n of subscribe(). timeout: how long, in seconds; None waits for ever.
+    /// TimeoutError if there were fewer in time, ShutDown if the topic was closed.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe()
+    ///     >>> topic.wait_subscribers(1, timeout=5)
     #[pyo3(signature = (n, timeout=None))]
     fn wait_subscribers(&self, py: Python<'_>, n: usize, timeout: Option<f64>) -> PyResult<()> {
         let (topic, until) = (self.topic()?, Until::after(timeout)?);
@@ -125,16 +158,21 @@ impl Topic {
         })
     }
 
-    /// close(): ends the topic for all. Subscribers get what is left, and then ShutDown.
+    /// Ends the topic for all processes: publish() raises ShutDown, subscribers get what is left,
+    /// and then ShutDown.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe(); topic.publish("last"); topic.close()
+    ///     >>> list(reader)
+    ///     ['last']
     fn close(&self) -> PyResult<()> {
         self.topic()?.close();
         Ok(())
     }
 
-    /// How many subscribers there are.
+    /// How many subscribers there are, of live processes.
     #[getter]
     fn subscribers(&self) -> PyResult<usize> {
-        Ok(self.topic()?.subscribers().len())
+        Ok(live_subscribers(self.topic()?))
     }
 
     /// The name by which other processes open it.
@@ -154,7 +192,7 @@ impl Topic {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let class = slf.get_type().qualname()?;
         let Some(topic) = slf.get().slot.if_set() else { return Ok(format!("<{class} not open>")) };
-        Ok(format!("<{class} {:?}: {} subscribers>", topic.name(), topic.subscribers().len()))
+        Ok(format!("<{class} {:?}: {} subscribers>", topic.name(), live_subscribers(topic)))
     }
 
     #[classmethod]

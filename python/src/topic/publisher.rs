@@ -2,6 +2,7 @@
 
 use super::Topic;
 use super::exclusive::{Exclusive, Taken};
+use crate::arguments::truth;
 use crate::arrays::{ArrayLoan, Description, Loaned};
 use crate::errors;
 use crate::handle;
@@ -102,39 +103,59 @@ fn loan(
 
 #[pymethods]
 impl Topic {
-    /// publish(obj, block=True, timeout=None)
+    /// Pickles obj and publishes it to all subscribers.
     ///
-    /// Pickles obj and publishes it to all subscribers. Waits while one of subscribe() lags a whole
-    /// capacity behind, for timeout seconds at most (None: for ever); queue.Full names it then. Nobody
-    /// waits for one of subscribe_lossy(), nor for a subscriber that was killed. ShutDown if the topic was
-    /// closed; ValueError if the pickle is larger than the topic allows; whatever pickling raises, and then
-    /// nothing is published. Error while a Publisher of the topic lives.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait, in seconds,
+    /// while one of subscribe() lags a whole capacity behind; None waits for ever. It waits for
+    /// none of subscribe_lossy(), nor for a subscriber that was killed.
     ///
-    /// If this process dies, the object was published whole, or not at all.
+    /// Raises queue.Full, which names the subscriber that lags; ShutDown if the topic was closed;
+    /// ValueError if the pickle is larger than the topic allows; whatever pickling raises, and then
+    /// nothing is published; Error while a Publisher of the topic lives. If this process dies, the
+    /// object was published whole, or not at all.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe()
+    ///     >>> topic.publish([1, 2], timeout=5); reader.get()
+    ///     [1, 2]
     #[pyo3(signature = (obj, block=true, timeout=None))]
-    fn publish(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn publish(
+        &self,
+        py: Python<'_>,
+        obj: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         publish(py, self.topic()?, obj, block, timeout)
     }
 
-    /// loan(shape, dtype, block=True, timeout=None) -> ArrayLoan
+    /// Room for an array that is filled in place, and published at the end of the block: `with
+    /// topic.loan(shape, dtype) as a: ...`, as Queue.loan.
     ///
-    /// Room for an array that is filled in place, and published at the end of the block: as Queue.loan.
-    /// Waits, and raises, as publish() does. Error while this process has a lossy subscriber of the topic,
-    /// which might read what is being written.
+    /// block and timeout, in seconds, and what it raises are those of publish(). Error, too, while
+    /// this process has a lossy subscriber of the topic, which might read what is being written.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe()
+    ///     >>> with topic.loan(2, "u1") as a:
+    ///     ...     a[0], a[1] = 3, 4
+    ///     >>> with reader.read_array() as a:
+    ///     ...     print(a[0], a[1])
+    ///     3 4
     #[pyo3(signature = (shape, dtype, block=true, timeout=None))]
     fn loan(
         &self,
         py: Python<'_>,
         shape: &Bound<'_, PyAny>,
         dtype: &Bound<'_, PyAny>,
-        block: bool,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Py<ArrayLoan>> {
         loan(py, self.topic()?, Description::of(shape, dtype)?, block, timeout)
     }
 
-    /// publisher() -> Publisher: has the topic for itself, and publishes faster. Error while another one
-    /// lives, of any process; one that was killed has freed the topic within 0.1 s.
+    /// The one publisher of the topic, which publishes faster: a context manager. Error while
+    /// another one lives, of any process; one that was killed has freed the topic within 0.1 s.
+    ///
+    ///     >>> with (topic := shmq.Topic()).publisher() as publisher: publisher.publish("news")
     fn publisher(&self, py: Python<'_>) -> PyResult<Publisher> {
         let publisher = self.topic()?.publisher().map_err(|error| errors::of_put(py, error))?;
         Ok(Publisher { inner: Exclusive::new(publisher.with_stop(interrupt::stop())) })
@@ -150,27 +171,42 @@ pub struct Publisher {
 
 #[pymethods]
 impl Publisher {
-    /// publish(obj, block=True, timeout=None): as Topic.publish.
+    /// Publishes as Topic.publish: timeout, in seconds, and what it raises are those of it. Error
+    /// after close().
+    ///
+    ///     >>> with (topic := shmq.Topic()).publisher() as publisher: publisher.publish("news")
     #[pyo3(signature = (obj, block=true, timeout=None))]
-    fn publish(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn publish(
+        &self,
+        py: Python<'_>,
+        obj: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         self.inner.with(|publisher| publish(py, publisher, obj, block, timeout))
     }
 
-    /// loan(shape, dtype, block=True, timeout=None) -> ArrayLoan: as Topic.loan.
+    /// Room for an array, as Topic.loan: timeout, in seconds, and what it raises are those of it.
+    /// Error after close().
+    ///
+    ///     >>> with (topic := shmq.Topic()).publisher() as publisher:
+    ///     ...     with publisher.loan(1, "u1") as a: a[0] = 3
     #[pyo3(signature = (shape, dtype, block=true, timeout=None))]
     fn loan(
         &self,
         py: Python<'_>,
         shape: &Bound<'_, PyAny>,
         dtype: &Bound<'_, PyAny>,
-        block: bool,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Py<ArrayLoan>> {
         let description = Description::of(shape, dtype)?;
         self.inner.with(|publisher| loan(py, publisher, description, block, timeout))
     }
 
-    /// close(): others may publish again. The topic stays open.
+    /// Ends it: others may publish again. The topic stays open. Once more does nothing.
+    ///
+    ///     >>> publisher = shmq.Topic().publisher(); publisher.close()
     fn close(&self) -> PyResult<()> {
         self.inner.end()
     }

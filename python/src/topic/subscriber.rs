@@ -1,13 +1,16 @@
 //! `Subscriber`: one that sees every object, by copy, in place, and for asyncio.
 
 use super::exclusive::{Exclusive, Taken};
+use crate::arguments::truth;
 use crate::arrays::{ArraySample, Description, Sampled};
 use crate::errors;
+use crate::handle;
 use crate::interrupt::{self, Until};
 use crate::pickle;
 use crate::readiness::Arrival;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use shmq::{DynOwnedSample, DynSubscriber, GetError};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,6 +52,7 @@ impl Taken<DynSubscriber> {
 }
 
 /// Reads in place, waiting: the sample, or why not, and the subscriber.
+#[allow(clippy::result_large_err)] // The subscriber goes back where it was.
 fn sample(
     py: Python<'_>,
     subscriber: DynSubscriber,
@@ -92,14 +96,25 @@ fn sample(
 
 #[pymethods]
 impl Subscriber {
-    /// get(block=True, timeout=None)
+    /// The next object.
     ///
-    /// The next object. Waits while there is none, for timeout seconds at most (None: for ever);
-    /// queue.Empty if none came; ShutDown if the topic was closed and nothing is left. A lossy subscriber
-    /// that was overtaken raises Lagged once, and goes on with what is left. A publisher that was killed
-    /// leaves no part of an object; the next one goes on.
+    /// block: False makes it one try, whatever the timeout. timeout: how long to wait for an
+    /// object, in seconds; None waits for ever.
+    ///
+    /// Raises queue.Empty if none came in time; ShutDown if the topic was closed and nothing is
+    /// left; Lagged, once, from a lossy subscriber that was overtaken, which goes on with what is
+    /// left. A publisher that was killed leaves no part of an object; the next one goes on.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe()
+    ///     >>> topic.publish("news"); reader.get(timeout=5)
+    ///     'news'
     #[pyo3(signature = (block=true, timeout=None))]
-    fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         if let Some(message) = self.take_given_back() {
             return pickle::load(py, message);
         }
@@ -113,23 +128,39 @@ impl Subscriber {
         pickle::load(py, got.map_err(|error| errors::of_get(py, error))?)
     }
 
-    /// get_nowait(): get(block=False)
+    /// get(block=False): queue.Empty at once if there is no object.
+    ///
+    ///     >>> shmq.Topic().subscribe().get_nowait()
+    ///     Traceback (most recent call last):
+    ///     _queue.Empty
     fn get_nowait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.get(py, false, None)
     }
 
-    /// read_array(block=True, timeout=None) -> ArraySample
+    /// The next array, read in place: `with sub.read_array() as a: ...`, read-only. What was
+    /// published by loan(), and any numpy array in one piece, is one; TypeError for any other
+    /// object, which is the next one of get().
     ///
-    /// The next array, read in place: `with sub.read_array() as a: ...`, read-only. Waits and raises as
-    /// get() does; Error for a lossy subscriber, which publishers overwrite. What was published by loan(),
-    /// and any numpy array in one piece, is one; TypeError for any other object, which is the next one of
-    /// get().
+    /// block, timeout, in seconds, and what it raises are those of get(); Error for a lossy
+    /// subscriber, which publishers overwrite.
     ///
-    /// Publishers wait for it when it is a whole capacity behind, also while its process is stopped; if
-    /// that is killed, they go on within 0.1 s. It is passed at the end of the block, or once the last view
-    /// of it is gone; until then every other call of this subscriber raises Error.
+    /// Publishers wait for it when it is a whole capacity behind, also while its process is
+    /// stopped; if that is killed, they go on within 0.1 s. It is passed at the end of the block,
+    /// or once the last view of it is gone; until then every other call of this subscriber raises
+    /// Error.
+    ///
+    ///     >>> import numpy
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe(); topic.publish(numpy.arange(4))
+    ///     >>> with reader.read_array() as a:
+    ///     ...     print(numpy.asarray(a).sum())
+    ///     6
     #[pyo3(signature = (block=true, timeout=None))]
-    fn read_array(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<Py<ArraySample>> {
+    fn read_array(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Py<ArraySample>> {
         if let Some(message) = self.take_given_back() {
             return Err(self.give_back(message));
         }
@@ -152,7 +183,12 @@ impl Subscriber {
         }
     }
 
-    /// latest(): the newest object; those before it are passed. queue.Empty if there is none.
+    /// The newest object; those before it are passed, and never seen. Never waits: queue.Empty if
+    /// there is none that is new.
+    ///
+    ///     >>> topic = shmq.Topic(); reader = topic.subscribe()
+    ///     >>> topic.publish(1); topic.publish(2); reader.latest()
+    ///     2
     fn latest<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let latest = self.inner.with(|subscriber| subscriber.0.latest().map_err(|error| errors::of_get(py, error)));
         match (latest, self.take_given_back()) {
@@ -165,7 +201,8 @@ impl Subscriber {
         }
     }
 
-    /// get_async(): get() for asyncio. No thread is blocked; a task that is cancelled has taken nothing.
+    /// get() for asyncio: `await sub.get_async()`. No thread is blocked; a task that is cancelled
+    /// has taken nothing.
     fn get_async<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("shmq._topics")?.getattr("get_async")?.call1((slf,))
     }
@@ -206,5 +243,10 @@ impl Subscriber {
             Err(error) if errors::is_shut_down(py, &error) => Ok(None),
             next => next.map(Some),
         }
+    }
+
+    #[classmethod]
+    fn __class_getitem__(class: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        handle::generic_alias(class, item)
     }
 }

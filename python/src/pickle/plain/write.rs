@@ -11,8 +11,6 @@ use std::ptr;
 
 /// Messages with a container that become longer are left to the module, which remembers strings too.
 const MOST_BYTES: usize = 4096;
-/// What stands before the bytes of a text, and behind them, at most.
-const HEAD_BYTES: usize = 16;
 /// Containers in containers.
 pub(super) const MOST_DEPTH: u32 = 16;
 /// Containers that are remembered.
@@ -118,11 +116,7 @@ impl Writer<'_> {
     /// # Safety
     /// At `content` are `length` bytes.
     #[inline]
-    unsafe fn counted(&mut self, short: u8, long: u8, content: *const u8, length: ffi::Py_ssize_t) -> Option<()> {
-        if usize::try_from(length).is_ok_and(|length| self.to.try_reserve(length + HEAD_BYTES).is_err()) {
-            // The module raises MemoryError; a vector ends the process.
-            return None;
-        }
+    unsafe fn counted(&mut self, short: u8, long: u8, content: *const u8, length: ffi::Py_ssize_t, depth: u32) -> Option<()> {
         // SAFETY: as the caller says.
         let content = unsafe { std::slice::from_raw_parts(content, usize::try_from(length).ok()?) };
         if depth > 0 && self.to.len() + content.len() > MOST_BYTES {
