@@ -19,9 +19,12 @@ use std::time::{Duration, Instant};
 /// How long the server keeps a request.
 const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A request ends when it has had so many bytes, however few messages: they wait in this process.
-/// More than the largest message that a server can be made to take.
-const MOST_BYTES: usize = 96 << 20;
+/// A request ends when it has had so many bytes, however few messages: they wait in this process. Two
+/// of them may be under way, and a server closes a connection for which more than its `max_pending`
+/// waits, 64 MiB unless it is set: what was on the way then comes later, behind newer ones.
+const MOST_BYTES: usize = 24 << 20;
+/// What a request counts beside the payload: subjects and headers.
+const BESIDE_PAYLOAD: usize = 64 << 10;
 
 /// Requests that are under way, and their messages.
 pub struct Pulls {
@@ -58,9 +61,11 @@ impl Pulls {
             return;
         }
         let batch = self.prefetch - on_the_way;
+        // A request must have room for the largest message, which would never come.
+        let largest = self.client.server_info().max_payload + BESIDE_PAYLOAD;
         let config = BatchConfig {
             batch,
-            max_bytes: MOST_BYTES,
+            max_bytes: MOST_BYTES.max(largest),
             expires: Some(EXPIRES),
             idle_heartbeat: HEARTBEAT,
             ..BatchConfig::default()
