@@ -67,8 +67,8 @@ pub(crate) fn send<S: Serializer>(
 
 impl<T: ?Sized + Message> Serialize for Queue<T> {
     /// Name (with its directory, if that is not `/dev/shm`), nonce, schema and structure as the builder
-    /// was given them, and the wait strategy, with which the handle arrives. To open it, the receiver needs a participant that still lives, or a
-    /// persisted segment.
+    /// was given them, and the wait strategy, with which the handle arrives. To open it, the receiver
+    /// needs a participant that still lives, or a persisted segment.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         send(&self.raw, self.schema.as_deref(), self.structure.as_deref(), self.raw.send_off_both(), serializer)
     }

@@ -131,7 +131,9 @@ fn a_handle_whose_queue_is_gone_is_an_argument_error() {
     #[derive(Serialize, Deserialize)]
     struct Stale(#[serde(serialize_with = "stale")] Queue<u8>);
     fn stale<S: Serializer>(_: &Queue<u8>, to: S) -> Result<S::Ok, S::Error> {
-        ("no segment has this name", 1u64, None::<&str>, None::<&str>, None::<(u32, u64)>).serialize(to)
+        // A ticket, and a wait strategy.
+        let transit = (None::<(u32, u64)>, (0u8, 0u32, 0u32));
+        ("no segment has this name", 1u64, None::<&str>, None::<&str>, transit).serialize(to)
     }
     let error = pool.apply(|_: Stale| (), Stale(Queue::new(1).unwrap())).unwrap_err();
     assert!(matches!(&error, TaskError::Argument { why } if why.contains("no queue \"")), "{error:?}");
