@@ -4,7 +4,9 @@ use super::Tick;
 use crate::support::harness::Case;
 use crate::support::process::fork;
 use crate::support::{PATIENCE, unique_name};
-use shmq::sync::{DynMutex, LockError, Mutex};
+#[cfg(not(shmq_portable_sync))]
+use shmq::sync::LockError;
+use shmq::sync::{DynMutex, Mutex};
 use shmq::{CreateError, LayoutError, MessageLayout, OpenError};
 
 pub fn cases() -> Vec<Case> {
