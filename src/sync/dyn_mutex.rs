@@ -161,7 +161,7 @@ impl DynMutex {
     /// The name by which other processes open it. An anonymous one has a name too.
     ///
     /// ```
-    /// let mutex = shmq::sync::DynMutex::new(shmq::MessageLayout::value(8, 8)?, &[])?;
+    /// let mutex = shmq::sync::DynMutex::new(shmq::MessageLayout::of::<u64>(), &[])?;
     /// assert!(shmq::sync::Mutex::<u64>::open(mutex.name()).is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
